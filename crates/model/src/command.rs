@@ -1,0 +1,60 @@
+//! Commands: what the server asks of a device, and what the device answers.
+
+use crate::id::{CommandId, DeviceKey, IotId, Time};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// What is asked.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Order {
+    /// Set these properties.
+    SetProperties(Map<String, Value>),
+    /// Run a service of the thing model.
+    Invoke {
+        /// The service.
+        identifier: String,
+        /// Its input parameters.
+        input: Map<String, Value>,
+        /// Whether the caller waits for the answer on its own call.
+        sync: bool,
+    },
+}
+
+/// A command as it is kept until it is answered or too old.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Command {
+    /// Given by the store.
+    pub id: CommandId,
+    /// For whom.
+    pub device: DeviceKey,
+    /// For whom.
+    pub iot_id: IotId,
+    /// What.
+    pub order: Order,
+    /// When it was asked.
+    pub created: Time,
+    /// After this time it is not sent any more.
+    pub until: Time,
+    /// Where it stands.
+    pub state: CommandState,
+}
+
+/// Where a command stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum CommandState {
+    /// Not yet handed to the device.
+    Waiting,
+    /// Handed to the device, which has not answered.
+    Sent,
+}
+
+/// What the device said.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Answer {
+    /// 200 when the device did it; else a device code of seed 001 §6.13.
+    pub code: i64,
+    /// Output parameters, or whatever the device sent.
+    pub data: Value,
+    /// The device's words; empty when it sent none.
+    pub message: String,
+}

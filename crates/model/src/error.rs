@@ -1,0 +1,258 @@
+//! What can go wrong, by noun. Vendor numbers are given at the vendor's edge.
+
+use crate::id::BadId;
+
+/// Our own trouble: an engine, a disk, a bug. The context is for the log, never for the caller.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{context}")]
+pub struct Fault {
+    /// Whether the same call may go through later.
+    pub retry: bool,
+    /// What an operator needs to know.
+    pub context: String,
+}
+
+impl Fault {
+    /// A fault that may pass.
+    pub fn passing(context: impl Into<String>) -> Self {
+        Self {
+            retry: true,
+            context: context.into(),
+        }
+    }
+
+    /// A fault that stays until somebody mends it.
+    pub fn lasting(context: impl Into<String>) -> Self {
+        Self {
+            retry: false,
+            context: context.into(),
+        }
+    }
+}
+
+/// Why a device is not let in.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum AdmitError {
+    /// The proof does not match.
+    #[error("the signature or token does not match")]
+    BadProof,
+    /// The request cannot be read or lacks something.
+    #[error("{0}")]
+    BadRequest(String),
+    /// The device was deleted.
+    #[error("the device was deleted")]
+    Deleted,
+    /// The device is disabled.
+    #[error("the device is disabled")]
+    Disabled,
+    /// There is no such device.
+    #[error("there is no such device")]
+    NoSuchDevice,
+    /// There is no such product.
+    #[error("there is no such product")]
+    NoSuchProduct,
+    /// The device connected already and keeps the secret that it has (code 6289 on the wire).
+    #[error("the device is already active")]
+    AlreadyActive,
+    /// The product does not let devices register themselves.
+    #[error("dynamic registration is off")]
+    RegistrationOff,
+    /// The token is not one of ours, or void.
+    #[error("the token is unknown")]
+    TokenUnknown,
+    /// The token is too old.
+    #[error("the token has expired")]
+    TokenExpired,
+    /// A quota is used up.
+    #[error("too many devices")]
+    TooMany,
+    /// Too many tries.
+    #[error("too many tries; wait and try again")]
+    TooOften,
+    /// The product's devices prove themselves in another way, or over another channel.
+    #[error("this way of authentication is not allowed here")]
+    WrongScheme,
+    /// Our own trouble.
+    #[error("the server could not do it")]
+    Fault(#[from] Fault),
+}
+
+/// Why an API caller is not let in, or may not do it.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum CallerError {
+    /// There is no such access key.
+    #[error("the access key is not known")]
+    UnknownKey,
+    /// The access key, its user or its account is disabled.
+    #[error("the access key is disabled")]
+    InactiveKey,
+    /// The signature does not match.
+    #[error("the signature does not match")]
+    BadSignature,
+    /// The time is outside the window.
+    #[error("the time is too far from the server's")]
+    Expired,
+    /// The nonce was used before.
+    #[error("the nonce was used before")]
+    Replayed,
+    /// No policy allows it.
+    #[error("not allowed: {0}")]
+    NotAllowed(String),
+    /// Our own trouble.
+    #[error("the server could not do it")]
+    Fault(#[from] Fault),
+}
+
+/// Why a verb on a product was refused.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum ProductError {
+    /// There is none, or it belongs to another account.
+    #[error("there is no such product")]
+    NotFound,
+    /// The name is taken.
+    #[error("a product with this name exists already")]
+    NameTaken,
+    /// A parameter breaks its rule.
+    #[error("{0}")]
+    BadRequest(String),
+    /// The account may not have more.
+    #[error("the account has as many products as it may have")]
+    TooMany,
+    /// It still has devices.
+    #[error("the product still has devices; delete them first")]
+    HasDevices,
+    /// A released product does not change.
+    #[error("the product is released; cancel the release first")]
+    Released,
+    /// The product has no thing model.
+    #[error("the product has no thing model")]
+    NotModelled,
+    /// The thing model has mistakes, each with its place.
+    #[error("the thing model does not fit: {0}")]
+    BadModel(String),
+    /// There is no such version, function or topic class.
+    #[error("there is no such {0}")]
+    NoSuchPart(&'static str),
+    /// It exists already.
+    #[error("there is such a {0} already")]
+    PartTaken(&'static str),
+    /// More of them than allowed.
+    #[error("the product has as many {0} as it may have")]
+    TooManyParts(&'static str),
+    /// The step needs a second, explicit confirmation.
+    #[error(
+        "turning dynamic registration on lets anybody who knows the product secret register devices; confirm it"
+    )]
+    Unconfirmed,
+    /// Our own trouble.
+    #[error("the server could not do it")]
+    Fault(#[from] Fault),
+}
+
+/// Why a verb on a device was refused.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum DeviceError {
+    /// There is no such device, or it belongs to another account.
+    #[error("there is no such device")]
+    NotFound,
+    /// There is no such product, or it belongs to another account.
+    #[error("there is no such product")]
+    NoSuchProduct,
+    /// The name is taken.
+    #[error("a device with this name exists already")]
+    NameTaken,
+    /// The name breaks its rule.
+    #[error("{0}")]
+    BadName(String),
+    /// A parameter breaks its rule.
+    #[error("{0}")]
+    BadRequest(String),
+    /// The product may not have more devices.
+    #[error("the product has as many devices as it may have")]
+    TooMany,
+    /// There is no such batch application.
+    #[error("there is no such application")]
+    NoSuchBatch,
+    /// The batch application is not in a state that allows this.
+    #[error("the application is still being worked on")]
+    BatchBusy,
+    /// A page, a range or an order that makes no sense.
+    #[error("{0}")]
+    BadPage(String),
+    /// A property, event or service that does not fit the thing model.
+    #[error("{0}")]
+    Misfit(String),
+    /// The product has no thing model.
+    #[error("the product has no thing model")]
+    NotModelled,
+    /// The device is not connected and the caller wants an answer now.
+    #[error("the device is offline")]
+    Offline,
+    /// The device did not answer in time.
+    #[error("the device did not answer in time")]
+    TimedOut,
+    /// More at once than allowed.
+    #[error("{0}")]
+    TooMuch(String),
+    /// The topic is not one that may be used here.
+    #[error("{0}")]
+    BadTopic(String),
+    /// Our own trouble.
+    #[error("the server could not do it")]
+    Fault(#[from] Fault),
+}
+
+/// Why a verb on an account, user, key or policy was refused.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum AccountError {
+    /// There is no such thing in the caller's account.
+    #[error("there is no such {0}")]
+    NotFound(&'static str),
+    /// The name is taken.
+    #[error("there is such a {0} already")]
+    Taken(&'static str),
+    /// A parameter breaks its rule.
+    #[error("{0}")]
+    BadRequest(String),
+    /// More than allowed.
+    #[error("there are as many {0} as allowed")]
+    TooMany(&'static str),
+    /// The last key of the last operator, a policy in use, a policy that comes with the product.
+    #[error("{0}")]
+    Needed(String),
+    /// Our own trouble.
+    #[error("the server could not do it")]
+    Fault(#[from] Fault),
+}
+
+/// Why a message of a device is refused, while its connection stays.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum PostError {
+    /// More properties in one message than allowed.
+    #[error("too many properties in one message")]
+    TooManyProperties,
+    /// It does not fit the thing model.
+    #[error("{0}")]
+    Misfit(String),
+    /// There is no such event or service.
+    #[error("there is no such {0} in the thing model")]
+    NoSuchFunction(&'static str),
+    /// The message cannot be read.
+    #[error("{0}")]
+    BadRequest(String),
+    /// The product has no thing model.
+    #[error("the product has no thing model")]
+    NotModelled,
+    /// The session's device was disabled or deleted meanwhile.
+    #[error("the device may not post any more")]
+    NotAdmitted,
+    /// Our own trouble: nothing was acknowledged, nothing may be taken as stored.
+    #[error("the server could not do it")]
+    Fault(#[from] Fault),
+}
+
+impl From<BadId> for DeviceError {
+    fn from(bad: BadId) -> Self {
+        Self::BadRequest(bad.to_string())
+    }
+}
