@@ -356,8 +356,14 @@ pub struct Place {
 /// Who is connected where.
 #[async_trait]
 pub trait Presence: Send + Sync {
-    /// Notes that the device is at `place`; gives back where it was until now.
-    async fn arrive(&self, id: &IotId, place: Place) -> Result<Option<Place>, Fault>;
+    /// Notes that the device, which is of `product`, is at `place`; gives back where it was until
+    /// now.
+    async fn arrive(
+        &self,
+        id: &IotId,
+        product: &ProductKey,
+        place: Place,
+    ) -> Result<Option<Place>, Fault>;
     /// Notes that the connection ended; false when the device is elsewhere already.
     async fn leave(&self, id: &IotId, session: SessionId) -> Result<bool, Fault>;
     /// Where the device is.
