@@ -155,6 +155,19 @@ pub struct DeviceFilter {
     pub disabled: Option<bool>,
 }
 
+/// What was noticed of a device's connections.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// The device.
+    pub iot_id: IotId,
+    /// It came online.
+    pub online: Option<Time>,
+    /// It went offline.
+    pub offline: Option<Time>,
+    /// Where it came from, when it came online.
+    pub address: Option<String>,
+}
+
 /// Device rows.
 #[async_trait]
 pub trait Devices: Send + Sync {
@@ -175,6 +188,9 @@ pub trait Devices: Send + Sync {
     async fn change(&self, device: &Device) -> Result<Change, Fault>;
     /// Replaces the row when it still has `device.version`, and its secret with it.
     async fn change_secret(&self, device: &Device, secret: Bytes) -> Result<Change, Fault>;
+    /// Notes connections in the rows, without a new version; the later time stays, and devices
+    /// that are gone are passed over.
+    async fn seen(&self, seen: Vec<Seen>) -> Result<(), Fault>;
     /// Removes the row and its secrets; false when there was none.
     async fn remove(&self, id: &IotId) -> Result<bool, Fault>;
     /// The rows of a product in order of creation, newest first, from the `skip`th on, and how
