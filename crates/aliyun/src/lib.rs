@@ -1,1 +1,10 @@
-//! aliyun
+//! The Alibaba Cloud dialect: how its devices and its applications speak, and nothing else.
+//!
+//! Start with `device` for what devices send (logins, topics, Alink messages, the HTTP
+//! authentication service) and with `pop` for the application API's door, whose actions are rows
+//! in `iot`. `codes` holds every vendor number. This room knows no engine and no socket.
+
+pub mod codes;
+pub mod device;
+pub mod iot;
+pub mod pop;

@@ -1,0 +1,5 @@
+//! Vendor numbers and names, surface by surface; they appear here and nowhere else.
+
+pub mod alink;
+pub mod business;
+pub mod gateway;

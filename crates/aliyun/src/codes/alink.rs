@@ -1,0 +1,1 @@
+//! (alink codes; being written)

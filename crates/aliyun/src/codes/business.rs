@@ -1,0 +1,1 @@
+//! (business codes; being written)

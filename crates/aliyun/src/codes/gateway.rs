@@ -1,0 +1,1 @@
+//! (gateway codes; being written)

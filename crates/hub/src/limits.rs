@@ -1,0 +1,79 @@
+//! Limits: the documents' numbers are the defaults, and the configuration may set others.
+
+use serde::{Deserialize, Serialize};
+
+/// Every bound that the hub keeps.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Products an account may have.
+    pub products: u64,
+    /// Devices a product may have (seed 001 §2).
+    pub devices: u64,
+    /// Custom topic classes a product may have (seed 001 §3.1).
+    pub topic_classes: usize,
+    /// Names in one batch application (spec/cloud-api.md §2).
+    pub batch_names: usize,
+    /// Shortest keep alive in seconds (seed 001 §3.2).
+    pub keep_alive_least: u16,
+    /// Longest keep alive in seconds (seed 001 §3.2).
+    pub keep_alive_most: u16,
+    /// Characters of the first part of a client id (seed 001 §3.2).
+    pub client_id: usize,
+    /// Properties in one message (seed 001 §6.5, code 6106).
+    pub properties: usize,
+    /// Bytes of a payload.
+    pub payload: usize,
+    /// Life of a token given by HTTPS pre-authentication, in milliseconds (seed 001 §3.2).
+    pub token_life: i64,
+    /// How far a signed time may be from ours, in milliseconds (spec/cloud-api.md §1.2).
+    pub time_window: i64,
+    /// How long a command waits for its device, in milliseconds.
+    pub command_life: i64,
+    /// Commands that may wait for one device.
+    pub commands: usize,
+    /// How long a caller waits for a synchronous service, in milliseconds (spec/cloud-api.md §2).
+    pub call_wait: i64,
+    /// How long histories are kept, in milliseconds (spec/cloud-api.md §2: 30 days).
+    pub history: i64,
+    /// Points on one page of a history.
+    pub history_page: usize,
+    /// Sub-users of an account.
+    pub users: u64,
+    /// Access keys of an account or a sub-user.
+    pub access_keys: u64,
+    /// Policies of an account.
+    pub policies: u64,
+    /// Lines a second that authentication failures may add to the audit log; more are counted
+    /// and summed up in one line.
+    pub audit_failures: u32,
+}
+
+const DAY: i64 = 24 * 60 * 60 * 1000;
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            products: 1_000,
+            devices: 500_000,
+            topic_classes: 50,
+            batch_names: 10_000,
+            keep_alive_least: 30,
+            keep_alive_most: 1_200,
+            client_id: 64,
+            properties: 200,
+            payload: 256 * 1024,
+            token_life: 7 * DAY,
+            time_window: 15 * 60 * 1000,
+            command_life: 7 * DAY,
+            commands: 100,
+            call_wait: 8_000,
+            history: 30 * DAY,
+            history_page: 50,
+            users: 1_000,
+            access_keys: 5,
+            policies: 1_500,
+            audit_failures: 100,
+        }
+    }
+}

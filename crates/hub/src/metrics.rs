@@ -1,0 +1,4 @@
+//! Counters that an operator reads; no label per device.
+
+/// The counters.
+pub struct Metrics {}
