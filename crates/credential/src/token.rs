@@ -66,7 +66,7 @@ impl fmt::Display for TokenError {
 
 impl core::error::Error for TokenError {}
 
-/// Makes a token that says `claims`. An iot id longer than 300 bytes makes a token that [`check`]
+/// Makes a token that says `claims`. An iot id longer than 335 bytes makes a token that [`check`]
 /// refuses as [`TokenError::Malformed`].
 #[must_use]
 pub fn mint(key: &Secret, claims: &Claims) -> String {
