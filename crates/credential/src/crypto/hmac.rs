@@ -18,7 +18,7 @@ pub fn hmac(hash: Hash, key: &Secret, message: &[u8]) -> Vec<u8> {
     }
 }
 
-/// [`hmac`] as lower-case hex.
+/// [`hmac()`] as lower-case hex.
 #[must_use]
 pub fn hmac_hex(hash: Hash, key: &Secret, message: &[u8]) -> String {
     hex::encode(hmac(hash, key, message))
