@@ -109,8 +109,8 @@ pub struct Put {
 pub trait Catalog: Send + Sync {
     /// The entry, if there is one.
     async fn get(&self, kind: &'static str, key: &str) -> Result<Option<Entry>, Fault>;
-    /// Makes all changes, or none when one condition does not hold. `Done` bears the version of
-    /// the last entry.
+    /// Makes all changes in turn, or none when one condition does not hold. `Done` bears the
+    /// version of the last entry; 0 when that was removed.
     async fn put(&self, puts: Vec<Put>) -> Result<Change, Fault>;
     /// Entries whose keys start with `prefix` and are greater than `after`, in key order.
     async fn list(
@@ -294,7 +294,8 @@ pub trait Series: Send + Sync {
     async fn latest(&self, id: &IotId) -> Result<Vec<Point>, Fault>;
     /// Forgets all of the device.
     async fn forget(&self, id: &IotId) -> Result<(), Fault>;
-    /// Forgets points of before `before`, at most `most`; gives back how many it was.
+    /// Forgets points of before `before`, at most `most`; gives back how many it was. Latest values
+    /// stay, however old they are.
     async fn expire(&self, before: Time, most: usize) -> Result<u64, Fault>;
 }
 
@@ -319,8 +320,8 @@ pub enum Burnt {
 /// Single-use things: a challenge handed out, a nonce or a timestamp already seen.
 #[async_trait]
 pub trait Nonces: Send + Sync {
-    /// Remembers `token` for `owner` until `until`.
-    async fn mint(&self, token: &str, owner: &str, until: Time) -> Result<(), Fault>;
+    /// Remembers `token` for `owner` until `until`. Forgets in passing some that are too old.
+    async fn mint(&self, token: &str, owner: &str, now: Time, until: Time) -> Result<(), Fault>;
     /// Removes `token` if `owner` holds it and it is fresh; of two racing calls one sees `Yes`.
     async fn take(&self, token: &str, owner: &str, now: Time) -> Result<Taken, Fault>;
     /// Marks `token` of `owner` as seen until `until`; of two racing calls one sees `New`.
