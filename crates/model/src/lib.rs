@@ -8,6 +8,8 @@ pub mod command;
 pub mod device;
 pub mod error;
 pub mod fact;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 pub mod id;
 pub mod port;
 pub mod product;
