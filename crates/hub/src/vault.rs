@@ -10,11 +10,7 @@ impl Vault {
     ///
     /// # Errors
     /// When the text was altered or belongs to another owner or master key.
-    pub fn open(
-        &self,
-        _owner: &str,
-        _sealed: &[u8],
-    ) -> Result<credential::Secret, Fault> {
+    pub fn open(&self, _owner: &str, _sealed: &[u8]) -> Result<credential::Secret, Fault> {
         todo!()
     }
 }

@@ -1,0 +1,56 @@
+# The one door: every recipe runs on a bare Debian or Ubuntu with a Rust toolchain, and installs
+# what it needs (`tools/setup` says what it does).
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+CARGO ?= cargo
+export CARGO_TARGET_DIR ?= $(CURDIR)/target
+export MUSTER_TOOLS ?= $(CURDIR)/.tools
+
+.PHONY: help run test check demo bench fuzz fuzz-smoke deny
+
+help: ## list the recipes
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+
+run: ## build and start a server in ./muster-data
+	tools/setup build
+	$(CARGO) run --release --bin muster -- serve
+
+test: ## all tests: unit, contract, and end to end with the real SDKs
+	tools/setup build clients
+	$(CARGO) build --workspace --all-targets
+	$(CARGO) test --workspace --quiet
+
+check: ## formatting, lints, arrows between rooms, licences
+	tools/setup build
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --quiet
+	$(CARGO) xtask tidy
+	$(MAKE) deny
+
+deny: ## licences, sources and bans of the dependencies
+	tools/setup deny
+	$(MUSTER_TOOLS)/bin/cargo-deny --workspace check bans licenses sources
+
+demo: ## play the README's walk unattended, with a data folder of its own
+	tools/setup build clients
+	$(CARGO) build --release --bin muster
+	examples/demo
+
+bench: ## measure beside mosquitto; writes target/bench/report.json
+	tools/setup build bench
+	$(CARGO) build --release --bin muster --bin bench
+	$(CARGO_TARGET_DIR)/release/bench
+
+# Coverage-guided fuzzing wants compiler switches that stable Rust keeps behind this variable.
+fuzz fuzz-smoke: export RUSTC_BOOTSTRAP = 1
+
+fuzz-smoke: ## a few seconds of fuzzing for each parser
+	tools/setup build fuzz
+	tools/fuzz 5
+
+fuzz: ## ten minutes of fuzzing for each parser
+	tools/setup build fuzz
+	tools/fuzz 600
