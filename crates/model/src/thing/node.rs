@@ -182,7 +182,6 @@ impl Scalar for i32 {
         let whole = number.fract() == 0.0;
         let fits = (f64::from(i32::MIN)..=f64::from(i32::MAX)).contains(&number);
         // Checked above, so the cast is exact.
-        #[allow(clippy::cast_possible_truncation)]
         (whole && fits).then_some(number as i32)
     }
 }

@@ -172,7 +172,6 @@ fn int32(value: &Value) -> Result<i32, Misfit> {
         return Err(Misfit::Unrepresentable);
     }
     // Checked above, so the cast is exact.
-    #[allow(clippy::cast_possible_truncation)]
     Ok(real as i32)
 }
 
@@ -205,7 +204,6 @@ fn real(value: &Value) -> Result<(Number, f64), Misfit> {
 /// A single-precision number is compared in single precision: a device that sends the float
 /// nearest to its maximum 0.1 sends 0.10000000149 and means 0.1. It is kept as it was sent.
 fn float(spec: &NumberSpec<f64>, value: &Value) -> Result<Value, Misfit> {
-    #[allow(clippy::cast_possible_truncation)]
     let single = |real: f64| f64::from(real as f32);
     let (number, real) = real(value)?;
     if !single(real).is_finite() {
