@@ -25,6 +25,8 @@ mod packet;
 mod property;
 mod reader;
 mod reason;
+mod session;
+mod subscriptions;
 mod text;
 mod topic;
 
@@ -37,5 +39,10 @@ pub use packet::{
 };
 pub use property::{Place, Properties, Property, SubscriptionId, UserProperty};
 pub use reason::ReasonCode;
+pub use session::{
+    Counts, Delivery, Effect, Expiry, Grant, KeepAlive, Limits, Link, Message, Millis, Offer,
+    Overflow, Session, Subscription, Ticket, Transmit,
+};
+pub use subscriptions::Subscriptions;
 pub use text::{Binary, Secret, Text, TextError};
 pub use topic::{MAX_LEVELS, Shared, TopicError, TopicFilter, TopicName};

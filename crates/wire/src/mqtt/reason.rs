@@ -143,6 +143,16 @@ impl ReasonCode {
         }
     }
 
+    /// The level that the code grants in a SUBACK.
+    pub const fn granted_qos(self) -> Option<super::QoS> {
+        match self {
+            Self::Success => Some(super::QoS::AtMostOnce),
+            Self::GrantedQoS1 => Some(super::QoS::AtLeastOnce),
+            Self::GrantedQoS2 => Some(super::QoS::ExactlyOnce),
+            _ => None,
+        }
+    }
+
     /// The CONNACK return code of MQTT 3.1.1 (§3.2.2.3 table 3.1) that says this best. `None` where 3.1.1 has no word
     /// for it: then the server closes the connection without CONNACK.
     pub const fn connect_return(self) -> Option<u8> {

@@ -1,0 +1,343 @@
+//! Messages to the client: which wait, which are in flight, and what was answered (MQTT 5 §4.3, §4.4, §4.6, §4.9).
+
+use std::collections::VecDeque;
+
+use super::message::{Delivery, Transmit};
+use super::{Effect, Limits, Link, Millis};
+use crate::mqtt::packet::{Ack, Packet, PacketId, QoS, Version};
+use crate::mqtt::reason::ReasonCode;
+
+/// What happens to a message that finds the queue full.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Overflow {
+    /// It is given back as [`Offer::Refused`] and the sender waits.
+    Refuse,
+    /// The messages that wait longest make room for it.
+    DropOldest,
+    /// It is dropped.
+    DropNewest,
+}
+
+/// What became of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub enum Offer {
+    /// It is among the effects.
+    Sent,
+    /// It waits.
+    Queued,
+    /// It waits, and so many that waited before it were dropped for it.
+    Displaced(usize),
+    /// It was dropped; [`Counts`] tells why.
+    Dropped,
+    /// It was not taken, by [`Overflow::Refuse`].
+    Refused,
+}
+
+/// Messages that a session did not deliver.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// By [`Overflow`].
+    pub overflowed: u64,
+    /// At QoS 0 while there was no connection.
+    pub offline: u64,
+    /// Their Message Expiry Interval passed [MQTT-3.3.2-5].
+    pub expired: u64,
+    /// Larger than the Maximum Packet Size of the client [MQTT-3.1.2-25].
+    pub oversized: u64,
+}
+
+#[derive(Debug)]
+struct Slot {
+    id: PacketId,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    /// PUBLISH is sent; PUBACK or PUBREC shall come.
+    Published(Delivery),
+    /// PUBREL is sent; PUBCOMP shall come.
+    Released,
+}
+
+#[derive(Debug)]
+pub(super) struct Outgoing {
+    /// In flight, in the order they were first sent.
+    slots: VecDeque<Slot>,
+    /// How many of `slots`, from the front, were sent on this connection.
+    sent: usize,
+    queue: VecDeque<Delivery>,
+    queue_bytes: usize,
+    last_id: u16,
+    /// How many identifiers behind `last_id` are known to be free.
+    free_ids: u16,
+    counts: Counts,
+}
+
+impl Outgoing {
+    pub(super) const fn new() -> Self {
+        Self {
+            slots: VecDeque::new(),
+            sent: 0,
+            queue: VecDeque::new(),
+            queue_bytes: 0,
+            last_id: 0,
+            free_ids: u16::MAX,
+            counts: Counts {
+                overflowed: 0,
+                offline: 0,
+                expired: 0,
+                oversized: 0,
+            },
+        }
+    }
+
+    pub(super) fn inflight(&self) -> usize {
+        self.slots.len()
+    }
+
+    pub(super) fn queued(&self) -> usize {
+        self.queue.len()
+    }
+
+    pub(super) const fn counts(&self) -> &Counts {
+        &self.counts
+    }
+
+    /// The connection is gone: all in flight has to be sent again.
+    pub(super) const fn cut(&mut self) {
+        self.sent = 0;
+    }
+
+    pub(super) fn offer(
+        &mut self,
+        delivery: Delivery,
+        link: Option<&Link>,
+        limits: &Limits,
+        now: Millis,
+        out: &mut Vec<Effect>,
+    ) -> Offer {
+        match link {
+            _ if delivery.message.is_expired(now) => {
+                self.counts.expired += 1;
+                Offer::Dropped
+            }
+            None if delivery.qos == QoS::AtMostOnce => {
+                self.counts.offline += 1;
+                Offer::Dropped
+            }
+            Some(link) if delivery.qos == QoS::AtMostOnce => {
+                self.launch(delivery.transmit(None, false, now), link, out)
+            }
+            Some(link) if self.queue.is_empty() && self.has_room(link, limits) => {
+                self.start(delivery, link, now, out)
+            }
+            _ => self.enqueue(delivery, limits),
+        }
+    }
+
+    /// Sends again what is in flight, then what waits, as far as the window goes.
+    pub(super) fn pump(
+        &mut self,
+        link: &Link,
+        limits: &Limits,
+        now: Millis,
+        out: &mut Vec<Effect>,
+    ) {
+        while self.sent < self.slots.len().min(window(link, limits)) {
+            let slot = &self.slots[self.sent];
+            let again = match &slot.state {
+                State::Released => Some(release(slot.id, ReasonCode::Success)),
+                State::Published(delivery) => {
+                    let transmit = delivery.clone().transmit(Some(slot.id), true, now);
+                    is_taken(&transmit, link).then_some(Effect::Publish(transmit))
+                }
+            };
+            if let Some(effect) = again {
+                out.push(effect);
+                self.sent += 1;
+            } else {
+                self.counts.oversized += 1;
+                self.slots.remove(self.sent);
+            }
+        }
+        while self.has_room(link, limits)
+            && let Some(delivery) = self.dequeue()
+        {
+            if delivery.message.is_expired(now) {
+                self.counts.expired += 1;
+            } else {
+                let _ = self.start(delivery, link, now, out);
+            }
+        }
+    }
+
+    /// Whether another message may be in flight, and all that are were sent on this connection.
+    fn has_room(&self, link: &Link, limits: &Limits) -> bool {
+        self.sent == self.slots.len() && self.slots.len() < window(link, limits)
+    }
+
+    /// Puts a message in flight.
+    fn start(
+        &mut self,
+        delivery: Delivery,
+        link: &Link,
+        now: Millis,
+        out: &mut Vec<Effect>,
+    ) -> Offer {
+        let id = self.next_id();
+        let offer = self.launch(delivery.clone().transmit(Some(id), false, now), link, out);
+        if offer == Offer::Sent {
+            self.slots.push_back(Slot {
+                id,
+                state: State::Published(delivery),
+            });
+            self.sent += 1;
+        }
+        offer
+    }
+
+    fn launch(&mut self, transmit: Transmit, link: &Link, out: &mut Vec<Effect>) -> Offer {
+        if !is_taken(&transmit, link) {
+            self.counts.oversized += 1;
+            return Offer::Dropped;
+        }
+        out.push(Effect::Publish(transmit));
+        Offer::Sent
+    }
+
+    fn enqueue(&mut self, delivery: Delivery, limits: &Limits) -> Offer {
+        let weight = delivery.message.weight();
+        let fits = |queue: &Self| {
+            queue.queue.len() < limits.queued && queue.queue_bytes + weight <= limits.queued_bytes
+        };
+        let mut displaced = 0;
+        while !fits(self) {
+            match limits.overflow {
+                Overflow::Refuse => return Offer::Refused,
+                Overflow::DropOldest
+                    if weight <= limits.queued_bytes && self.dequeue().is_some() =>
+                {
+                    displaced += 1;
+                    self.counts.overflowed += 1;
+                }
+                Overflow::DropOldest | Overflow::DropNewest => {
+                    self.counts.overflowed += 1;
+                    return Offer::Dropped;
+                }
+            }
+        }
+        self.queue_bytes += weight;
+        self.queue.push_back(delivery);
+        if displaced == 0 {
+            Offer::Queued
+        } else {
+            Offer::Displaced(displaced)
+        }
+    }
+
+    fn dequeue(&mut self) -> Option<Delivery> {
+        let delivery = self.queue.pop_front()?;
+        self.queue_bytes -= delivery.message.weight();
+        Some(delivery)
+    }
+
+    /// An identifier that nothing in flight has [MQTT-2.2.1-4]; there is one, since the window is smaller than their
+    /// number. The slots are searched only when the run of free ones found before is used up.
+    fn next_id(&mut self) -> PacketId {
+        loop {
+            if self.free_ids == 0 {
+                let before = |slot: &Slot| slot.id.get().wrapping_sub(self.last_id).wrapping_sub(1);
+                self.free_ids = self.slots.iter().map(before).min().unwrap_or(u16::MAX);
+            }
+            self.last_id = self.last_id.wrapping_add(1);
+            if self.free_ids == 0 {
+                continue;
+            }
+            self.free_ids -= 1;
+            if let Some(id) = PacketId::new(self.last_id) {
+                return id;
+            }
+        }
+    }
+
+    fn find(&self, id: PacketId) -> Option<usize> {
+        self.slots.iter().position(|slot| slot.id == id)
+    }
+
+    fn remove(&mut self, at: usize) {
+        self.slots.remove(at);
+        self.sent -= usize::from(at < self.sent);
+    }
+
+    /// PUBACK. One for nothing in flight may be late and is ignored.
+    pub(super) fn acknowledged(&mut self, id: PacketId, version: Version, out: &mut Vec<Effect>) {
+        let Some(at) = self.find(id) else { return };
+        match &self.slots[at].state {
+            State::Published(delivery) if delivery.qos == QoS::AtLeastOnce => self.remove(at),
+            _ => mismatch(version, out),
+        }
+    }
+
+    /// PUBREC, which is always answered, lest the client wait for ever.
+    pub(super) fn received(
+        &mut self,
+        id: PacketId,
+        reason: ReasonCode,
+        version: Version,
+        out: &mut Vec<Effect>,
+    ) {
+        let Some(at) = self.find(id) else {
+            let unknown = ReasonCode::PacketIdNotFound;
+            let reason = if version.is_v5() {
+                unknown
+            } else {
+                ReasonCode::Success
+            };
+            return out.push(release(id, reason));
+        };
+        let slot = &mut self.slots[at];
+        match &slot.state {
+            State::Published(delivery) if delivery.qos != QoS::ExactlyOnce => {
+                mismatch(version, out);
+            }
+            _ if reason.is_error() => self.remove(at),
+            _ => {
+                slot.state = State::Released;
+                out.push(release(id, ReasonCode::Success));
+            }
+        }
+    }
+
+    /// PUBCOMP. One for nothing in flight may be late and is ignored.
+    pub(super) fn completed(&mut self, id: PacketId, version: Version, out: &mut Vec<Effect>) {
+        let Some(at) = self.find(id) else { return };
+        match self.slots[at].state {
+            State::Released => self.remove(at),
+            State::Published(_) => mismatch(version, out),
+        }
+    }
+}
+
+/// Whether the client takes a packet of this size [MQTT-3.1.2-24].
+fn is_taken(transmit: &Transmit, link: &Link) -> bool {
+    link.maximum_packet_size
+        .is_none_or(|most| transmit.size(link.version) as u64 <= u64::from(most.get()))
+}
+
+/// Messages that may be in flight at once.
+fn window(link: &Link, limits: &Limits) -> usize {
+    limits.inflight.min(link.receive_maximum).get().into()
+}
+
+fn release(id: PacketId, reason: ReasonCode) -> Effect {
+    Effect::Send(Packet::PubRel(Ack::new(id, reason)))
+}
+
+/// An answer of the wrong kind: a protocol error in MQTT 5, ignored in 3.x.
+fn mismatch(version: Version, out: &mut Vec<Effect>) {
+    if version.is_v5() {
+        out.push(Effect::Close(ReasonCode::ProtocolError));
+    }
+}
