@@ -1,2 +1,44 @@
-//! benches
-fn main() {}
+//! Measures the server beside Debian's mosquitto, on the same work, in the same run.
+//!
+//! `make bench` runs it. What is counted is the server's own CPU time and memory, read from /proc,
+//! not the time of this program, because both share the machine. Start with `broker` (the two
+//! servers) and `load` (the clients); each file of `scene` is one row or two of the table.
+
+mod broker;
+mod load;
+mod report;
+mod scene;
+
+use broker::{Mosquitto, Muster};
+use report::Report;
+
+/// Devices that are registered while all is measured.
+const DEVICES: usize = 5_000;
+
+fn main() {
+    let only: Vec<String> = std::env::args().skip(1).collect();
+    let wanted = |name: &str| only.is_empty() || only.iter().any(|o| name.starts_with(o.as_str()));
+    let muster = Muster::start(DEVICES);
+    let mosquitto = Mosquitto::start(&muster);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("tokio");
+    let mut report = Report::new();
+    runtime.block_on(async {
+        if wanted("message") {
+            scene::message(&muster, &mosquitto, &mut report).await;
+        }
+        if wanted("login") {
+            scene::login(&muster, &mosquitto, &mut report).await;
+        }
+        if wanted("idle") {
+            scene::idle(&muster, &mosquitto, &mut report).await;
+        }
+        if wanted("post") {
+            scene::post(&muster, &mut report).await;
+        }
+    });
+    report.print();
+    report.write();
+}
