@@ -395,7 +395,8 @@ pub trait Journal: Send + Sync {
     /// Appends the fact and returns once it is on disk. Facts of one caller keep their order.
     /// Many callers share one sync; the queue before it is bounded, a full one makes callers wait.
     async fn append(&self, fact: Fact) -> Result<Position, Fault>;
-    /// Facts after `after`, in order.
+    /// Facts after `after`, in order. Fewer than `most` when they are large; none when, and only
+    /// when, there are none.
     async fn read(&self, after: Position, most: usize) -> Result<Vec<(Position, Fact)>, Fault>;
     /// The last position that is on disk.
     fn head(&self) -> Position;

@@ -1,1 +1,105 @@
-//! store
+//! The embedded engine: all ports in one process and one data folder.
+//!
+//! Start with `Store::open`. What people and races edit is in SQLite (`sql`), facts are in a log
+//! of segment files (`journal`), histories are in an LSM tree (`series`), and who is connected is
+//! in memory (`presence`). This room knows no rule of the product and no vendor.
+
+mod bus;
+mod fault;
+mod home;
+mod journal;
+mod lsm;
+mod presence;
+mod queue;
+mod series;
+mod sql;
+
+use model::{
+    error::Fault,
+    id::NodeId,
+    port::{Audit, Bus, Catalog, Commands, Devices, Journal, Nonces, Presence, Secrets, Series},
+};
+use std::{path::Path, sync::Arc};
+
+/// How an engine is set up.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The name of this node.
+    pub node: NodeId,
+    /// A new segment file of the journal is begun when one has this many bytes.
+    pub segment_bytes: u64,
+    /// Memory for blocks of histories that were read, in bytes.
+    pub series_cache_bytes: u64,
+    /// How many facts, counted in bytes of their JSON, may wait to be written.
+    pub journal_queue_bytes: u32,
+    /// How many changes of the registry may wait to be written.
+    pub write_queue: u32,
+    /// How many words to this node may wait.
+    pub bus_queue: usize,
+}
+
+impl Options {
+    /// What suits a server of its own on a small machine.
+    pub fn of(node: NodeId) -> Self {
+        Self {
+            node,
+            segment_bytes: 64 << 20,
+            series_cache_bytes: 32 << 20,
+            journal_queue_bytes: 32 << 20,
+            write_queue: 4096,
+            bus_queue: 4096,
+        }
+    }
+}
+
+/// An open engine, one object for each port. The folder is let go when the last of them is.
+#[derive(Clone)]
+pub struct Store {
+    /// What people edit.
+    pub catalog: Arc<dyn Catalog>,
+    /// Device rows.
+    pub devices: Arc<dyn Devices>,
+    /// Sealed secrets.
+    pub secrets: Arc<dyn Secrets>,
+    /// Histories.
+    pub series: Arc<dyn Series>,
+    /// Single-use things.
+    pub nonces: Arc<dyn Nonces>,
+    /// Commands that wait for a device.
+    pub commands: Arc<dyn Commands>,
+    /// Who is connected; forgotten when the process ends, as connections are.
+    pub presence: Arc<dyn Presence>,
+    /// Facts.
+    pub journal: Arc<dyn Journal>,
+    /// Words to this node.
+    pub bus: Arc<dyn Bus>,
+    /// The audit log.
+    pub audit: Arc<dyn Audit>,
+}
+
+impl Store {
+    /// Opens the engine in `folder`, and makes the folder when there is none. Blocks for as long
+    /// as the recovery takes, which is bounded by the size of a journal segment and of the write
+    /// ahead logs.
+    ///
+    /// # Errors
+    /// When another process has the folder open, when it was written by a newer version, when the
+    /// disk refuses, or when what is there is damaged; the context names the place.
+    pub fn open(folder: &Path, options: &Options) -> Result<Self, Fault> {
+        let home = Arc::new(home::Home::open(folder)?);
+        let sql = Arc::new(sql::Sql::open(&home, options)?);
+        let lsm = Arc::new(lsm::Lsm::open(&home, options)?);
+        Ok(Self {
+            catalog: sql.clone(),
+            devices: sql.clone(),
+            secrets: sql.clone(),
+            nonces: sql.clone(),
+            commands: sql.clone(),
+            audit: sql,
+            series: Arc::new(series::Histories::new(lsm.clone())),
+            journal: Arc::new(journal::Log::open(&home, lsm, options)?),
+            presence: Arc::new(presence::Places::default()),
+            bus: Arc::new(bus::Loop::new(options)),
+        })
+    }
+}
