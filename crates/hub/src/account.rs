@@ -1,12 +1,27 @@
 //! Callers of an API: who they are, and what they may do ([FS-8]).
 
+mod judge;
+mod key;
+mod known;
+mod owner;
+mod policy;
+mod row;
+mod user;
+
+pub(crate) use known::Callers;
+
 use crate::{Hub, edge::Peer};
-use credential::Evidence;
+use credential::{Evidence, Want, crypto::digest::Hash};
+use judge::Verdict;
 use model::{
-    account::{AccessKey, Account, Caller, Policy, PolicyDocument, Resource, User},
-    error::{AccountError, CallerError},
-    id::{AccessKeyId, AccountId, PolicyName, Time, UserName},
+    account::{AccessKey, AuditEntry, Caller, Resource},
+    error::{CallerError, Fault},
+    id::{AccessKeyId, AccountId, Time},
+    port::{Burnt, SecretId},
 };
+
+/// Characters of a caller's words that go into an audit line.
+const WORDS: usize = 128;
 
 /// A caller that was allowed to do what it asks. Only `caller_allow` makes one, so that no verb
 /// can be reached past the policies.
@@ -64,211 +79,159 @@ impl Hub {
     ///
     /// # Errors
     /// `CallerError`, never `NotAllowed`.
-    pub async fn caller_admit(&self, _claim: CallerClaim) -> Result<Caller, CallerError> {
-        todo!()
+    pub async fn caller_admit(&self, claim: CallerClaim) -> Result<Caller, CallerError> {
+        let result = self.caller_prove(&claim).await;
+        if let Err(error) = &result {
+            let outcome = outcome(error);
+            self.metrics.call(&claim.action, outcome);
+            if let CallerError::Fault(fault) = error {
+                tracing::error!(%fault, key = %claim.key, "a caller could not be proven");
+            }
+            self.audit_failure(AuditEntry {
+                at: self.now(),
+                who: "?".to_owned(),
+                address: claim.peer.address.to_string(),
+                action: claim.action.chars().take(WORDS).collect(),
+                resource: format!("access-key/{}", claim.key),
+                outcome: outcome.to_owned(),
+                detail: claim.evidence.scheme().to_owned(),
+            })
+            .await;
+        }
+        result
     }
 
     /// The owner of the data folder, who came through its socket; acts for the first account.
     ///
     /// # Errors
     /// Engine trouble.
-    pub async fn caller_local(&self, _peer: &str) -> Result<Caller, CallerError> {
-        todo!()
+    pub async fn caller_local(&self, peer: &str) -> Result<Caller, CallerError> {
+        let account = self.account_first().await?;
+        Ok(Caller {
+            account: account.id,
+            operator: account.operator,
+            user: None,
+            key: None,
+            address: peer.to_owned(),
+        })
     }
 
     /// Decides whether the caller may do `action` (`iot:DeleteDevice`, `ram:CreateUser`, …) with
     /// `resource`. This is the one place where policies are read. A refusal is audited; what is
-    /// allowed and `changing` is audited too.
+    /// allowed and `changing` is audited too, before it is done: when the line cannot be kept,
+    /// there is no permit.
     ///
     /// # Errors
     /// `NotAllowed` and engine trouble.
     pub async fn caller_allow(
         &self,
-        _caller: &Caller,
-        _action: &str,
-        _resource: &Resource,
-        _changing: bool,
+        caller: &Caller,
+        action: &str,
+        resource: &Resource,
+        changing: bool,
     ) -> Result<Permit, CallerError> {
-        todo!()
+        let verdict = self.caller_verdict(caller, action, resource).await?;
+        let mut entry = self.audit_entry(caller, action, &judge::path(resource));
+        match verdict {
+            Verdict::Allowed => {}
+            Verdict::Denied | Verdict::Silent => {
+                self.metrics.call(action, "NotAllowed");
+                entry.outcome = "NotAllowed".to_owned();
+                self.audit_failure(entry).await;
+                return Err(CallerError::NotAllowed(format!(
+                    "{action} on {}",
+                    judge::path(resource)
+                )));
+            }
+        }
+        if changing {
+            self.audit_note(entry).await?;
+        }
+        self.metrics.call(action, "ok");
+        Ok(Permit {
+            caller: caller.clone(),
+            action: action.to_owned(),
+        })
     }
 
-    /// Makes the first account and its key when there is none; `None` when there is one already.
-    ///
-    /// # Errors
-    /// Engine trouble.
-    pub async fn account_found(&self) -> Result<Option<NewAccessKey>, AccountError> {
-        todo!()
-    }
-
-    /// Makes an account with a key (operators only).
-    ///
-    /// # Errors
-    /// `Taken`, `BadRequest`.
-    pub async fn account_create(
+    async fn caller_verdict(
         &self,
-        _permit: &Permit,
-        _name: &str,
-    ) -> Result<(Account, NewAccessKey), AccountError> {
-        todo!()
+        caller: &Caller,
+        action: &str,
+        resource: &Resource,
+    ) -> Result<Verdict, Fault> {
+        let Some(user) = &caller.user else {
+            // The account itself may do all that can be done with what it owns.
+            return Ok(Verdict::Allowed);
+        };
+        let ask = |policies: &[_]| judge::judge(policies, action, &caller.account, resource);
+        if let Some(key) = &caller.key
+            && let Some(known) = self.caller_known(key).await?
+        {
+            return Ok(ask(&known.policies));
+        }
+        Ok(ask(&self.policies_of(&caller.account, user).await?))
     }
 
-    /// All accounts for an operator, the caller's own for others.
-    ///
-    /// # Errors
-    /// Engine trouble.
-    pub async fn account_list(&self, _permit: &Permit) -> Result<Vec<Account>, AccountError> {
-        todo!()
+    async fn caller_prove(&self, claim: &CallerClaim) -> Result<Caller, CallerError> {
+        let Some(known) = self.caller_known(&claim.key).await? else {
+            let _ = claim.evidence.check(&self.vault.decoy()?);
+            return Err(CallerError::UnknownKey);
+        };
+        let (Some(account), true) = (&known.account, known.active) else {
+            return Err(CallerError::InactiveKey);
+        };
+        let now = self.now();
+        let window = self.limits.time_window;
+        if claim
+            .at
+            .is_some_and(|at| now.since(at).saturating_abs() > window)
+        {
+            return Err(CallerError::Expired);
+        }
+        let secret = match &known.sealed {
+            Some(sealed) => {
+                let id = SecretId::AccessKey(claim.key.clone());
+                self.vault.open(&id, sealed)?
+            }
+            None => return Err(Fault::lasting("an access key has no secret").into()),
+        };
+        let right = claim.evidence.wants().contains(&Want::AccessKeySecret)
+            && claim.evidence.check(&secret);
+        self.metrics.proof(claim.evidence.scheme(), right);
+        if !right {
+            return Err(CallerError::BadSignature);
+        }
+        if let Some(nonce) = &claim.nonce {
+            // As long as the signed time is within the window, the request could come again.
+            let until = claim.at.unwrap_or(now.plus(window)).plus(window + 1);
+            // A digest, since callers choose the length of their nonces.
+            let token = Hash::Sha256.hex(nonce.as_bytes());
+            let nonces = &self.ports.nonces;
+            match nonces.burn(&token, claim.key.as_str(), now, until).await? {
+                Burnt::New => {}
+                Burnt::Seen => return Err(CallerError::Replayed),
+            }
+        }
+        Ok(Caller {
+            account: account.id.clone(),
+            operator: account.operator,
+            user: known.user.clone(),
+            key: Some(claim.key.clone()),
+            address: claim.peer.address.to_string(),
+        })
     }
+}
 
-    /// Refuses or accepts an account's keys again (operators only; not their own).
-    ///
-    /// # Errors
-    /// `NotFound`, `Needed`.
-    pub async fn account_disable(
-        &self,
-        _permit: &Permit,
-        _id: &AccountId,
-        _disabled: bool,
-    ) -> Result<Account, AccountError> {
-        todo!()
-    }
-
-    /// Makes a sub-user.
-    ///
-    /// # Errors
-    /// `Taken`, `TooMany`.
-    pub async fn user_create(
-        &self,
-        _permit: &Permit,
-        _name: &UserName,
-        _display: &str,
-    ) -> Result<User, AccountError> {
-        todo!()
-    }
-
-    /// The sub-users.
-    ///
-    /// # Errors
-    /// Engine trouble.
-    pub async fn user_list(&self, _permit: &Permit) -> Result<Vec<User>, AccountError> {
-        todo!()
-    }
-
-    /// Refuses or accepts a sub-user's keys again.
-    ///
-    /// # Errors
-    /// `NotFound`.
-    pub async fn user_disable(
-        &self,
-        _permit: &Permit,
-        _name: &UserName,
-        _disabled: bool,
-    ) -> Result<User, AccountError> {
-        todo!()
-    }
-
-    /// Removes a sub-user and its keys.
-    ///
-    /// # Errors
-    /// `NotFound`.
-    pub async fn user_delete(
-        &self,
-        _permit: &Permit,
-        _name: &UserName,
-    ) -> Result<(), AccountError> {
-        todo!()
-    }
-
-    /// Lets a policy hold for a sub-user (`attach`), or no longer.
-    ///
-    /// # Errors
-    /// `NotFound`.
-    pub async fn user_policy(
-        &self,
-        _permit: &Permit,
-        _name: &UserName,
-        _policy: &PolicyName,
-        _attach: bool,
-    ) -> Result<User, AccountError> {
-        todo!()
-    }
-
-    /// Makes an access key for a sub-user, or for the account itself.
-    ///
-    /// # Errors
-    /// `NotFound`, `TooMany`.
-    pub async fn access_key_create(
-        &self,
-        _permit: &Permit,
-        _user: Option<&UserName>,
-    ) -> Result<NewAccessKey, AccountError> {
-        todo!()
-    }
-
-    /// The account's keys, those of its sub-users too.
-    ///
-    /// # Errors
-    /// Engine trouble.
-    pub async fn access_key_list(&self, _permit: &Permit) -> Result<Vec<AccessKey>, AccountError> {
-        todo!()
-    }
-
-    /// Refuses or accepts a key again.
-    ///
-    /// # Errors
-    /// `NotFound`, `Needed` for the last key of the account itself.
-    pub async fn access_key_disable(
-        &self,
-        _permit: &Permit,
-        _id: &AccessKeyId,
-        _disabled: bool,
-    ) -> Result<AccessKey, AccountError> {
-        todo!()
-    }
-
-    /// Removes a key.
-    ///
-    /// # Errors
-    /// `NotFound`, `Needed` for the last key of the account itself.
-    pub async fn access_key_delete(
-        &self,
-        _permit: &Permit,
-        _id: &AccessKeyId,
-    ) -> Result<(), AccountError> {
-        todo!()
-    }
-
-    /// Writes a policy of the account, in place of one of the same name.
-    ///
-    /// # Errors
-    /// `BadRequest` with the place of the mistake, `Needed` for a name that comes with the product.
-    pub async fn policy_put(
-        &self,
-        _permit: &Permit,
-        _name: &PolicyName,
-        _description: &str,
-        _document: PolicyDocument,
-    ) -> Result<Policy, AccountError> {
-        todo!()
-    }
-
-    /// The account's policies and those that come with the product.
-    ///
-    /// # Errors
-    /// Engine trouble.
-    pub async fn policy_list(&self, _permit: &Permit) -> Result<Vec<Policy>, AccountError> {
-        todo!()
-    }
-
-    /// Removes a policy of the account.
-    ///
-    /// # Errors
-    /// `NotFound`, `Needed` while it holds for a sub-user.
-    pub async fn policy_delete(
-        &self,
-        _permit: &Permit,
-        _name: &PolicyName,
-    ) -> Result<(), AccountError> {
-        todo!()
+/// The name of an error, for counters and audit lines.
+fn outcome(error: &CallerError) -> &'static str {
+    match error {
+        CallerError::UnknownKey => "UnknownKey",
+        CallerError::InactiveKey => "InactiveKey",
+        CallerError::BadSignature => "BadSignature",
+        CallerError::Expired => "Expired",
+        CallerError::Replayed => "Replayed",
+        CallerError::NotAllowed(_) => "NotAllowed",
+        CallerError::Fault(_) => "Fault",
     }
 }

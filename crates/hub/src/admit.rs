@@ -1,18 +1,30 @@
 //! Devices at the gate: proofs, registration, sessions.
 
+mod register;
+mod session;
+
 use crate::{
     Hub,
     edge::{Peer, Session},
 };
-use credential::Evidence;
+use credential::{
+    Evidence, Want,
+    token::{self, Claims, TokenError},
+};
 use model::{
+    account::AuditEntry,
     device::Device,
     error::{AdmitError, Fault},
-    id::DeviceKey,
-    port::CloseReason,
+    id::{DeviceKey, IotId},
+    port::SecretId,
     product::Product,
 };
 use std::sync::Arc;
+
+/// How often a change is tried again when somebody else changed the row.
+const TRIES: u32 = 16;
+/// The scheme under which tokens are counted.
+const TOKEN: &str = "token";
 
 /// What a device says of itself, and why we should believe it.
 pub struct Claim {
@@ -44,13 +56,16 @@ pub struct Registered {
 }
 
 impl Hub {
-    /// Checks a claim: product and device exist, not disabled, channel as the product wants it,
-    /// proof right. A failure is counted and audited. Changes nothing.
+    /// Checks a claim: product and device exist, proof right, not disabled, channel as the product
+    /// wants it; who has no proof learns no more than whether the device exists. A failure is
+    /// counted and audited. Changes nothing.
     ///
     /// # Errors
     /// `AdmitError`.
-    pub async fn device_prove(&self, _claim: Claim) -> Result<(Device, Arc<Product>), AdmitError> {
-        todo!()
+    pub async fn device_prove(&self, claim: Claim) -> Result<(Device, Arc<Product>), AdmitError> {
+        let result = self.prove(&claim).await;
+        self.admitted("device.prove", &claim, &result).await;
+        result
     }
 
     /// Checks a claim and opens a session: activates the device at its first time, tells a former
@@ -58,8 +73,13 @@ impl Hub {
     ///
     /// # Errors
     /// `AdmitError`.
-    pub async fn device_admit(&self, _claim: Claim, _marks: u32) -> Result<Session, AdmitError> {
-        todo!()
+    pub async fn device_admit(&self, claim: Claim, marks: u32) -> Result<Session, AdmitError> {
+        let result = match self.prove(&claim).await {
+            Ok((device, product)) => self.session_open(device, product, claim.peer, marks).await,
+            Err(error) => Err(error),
+        };
+        self.admitted("device.login", &claim, &result).await;
+        result
     }
 
     /// Opens a session for a token that `device_token` gave ([AL-3.3]).
@@ -68,54 +88,180 @@ impl Hub {
     /// `TokenUnknown`, `TokenExpired`, and the state gate of `device_admit`.
     pub async fn device_admit_token(
         &self,
-        _id: &str,
-        _token: &str,
-        _peer: Peer,
-        _marks: u32,
+        id: &str,
+        token: &str,
+        peer: Peer,
+        marks: u32,
     ) -> Result<Session, AdmitError> {
-        todo!()
+        let result = match self.token_prove(id, token).await {
+            Ok((device, product)) => self.session_open(device, product, peer, marks).await,
+            Err(error) => Err(error),
+        };
+        // A name that was not proven may be anything of any length.
+        let name = IotId::parse(id).map_or("?".to_owned(), |id| id.to_string());
+        self.gate("device.login", TOKEN, &peer, &name, result.as_ref().err())
+            .await;
+        result
     }
 
-    /// Checks a claim and gives a token for a later connection: (id, token).
+    /// Checks a claim and gives a token for a later connection.
     ///
     /// # Errors
     /// `AdmitError`.
-    pub async fn device_token(&self, _claim: Claim) -> Result<(Device, String), AdmitError> {
-        todo!()
+    pub async fn device_token(&self, claim: Claim) -> Result<(Device, String), AdmitError> {
+        let result = self.prove(&claim).await.map(|(device, _)| {
+            let expires = self.now().plus(self.limits.token_life);
+            let token = token::mint(
+                &self.token_key,
+                &Claims {
+                    iot_id: device.iot_id.to_string(),
+                    expires_ms: u64::try_from(expires.0).unwrap_or(0),
+                    generation: device.credential,
+                },
+            );
+            (device, token)
+        });
+        self.admitted("device.token", &claim, &result).await;
+        result
     }
 
-    /// Checks a claim signed with the product's secret, and gives the device a new secret of its
-    /// own ([AL-2.3]).
-    ///
-    /// # Errors
-    /// `RegistrationOff`, `AlreadyActive`, `NoSuchDevice`, `TooMany`, and what a wrong proof gives.
-    pub async fn device_register_self(
+    async fn prove(&self, claim: &Claim) -> Result<(Device, Arc<Product>), AdmitError> {
+        let Some(product) = self.shelf_product(&claim.device.product).await? else {
+            return Err(self.refuse_unknown(claim, AdmitError::NoSuchProduct)?);
+        };
+        let Some(device) = self.ports.devices.find(&claim.device).await? else {
+            return Err(self.refuse_unknown(claim, AdmitError::NoSuchDevice)?);
+        };
+        let secret = SecretId::Device(device.iot_id.clone());
+        self.evidence_check(claim, Want::DeviceSecret, secret)
+            .await?;
+        if device.disabled {
+            return Err(AdmitError::Disabled);
+        }
+        channel_fits(claim, &product)?;
+        Ok((device, product))
+    }
+
+    async fn token_prove(
         &self,
-        _claim: Claim,
-        _how: Registration,
-    ) -> Result<Registered, AdmitError> {
-        todo!()
+        id: &str,
+        token: &str,
+    ) -> Result<(Device, Arc<Product>), AdmitError> {
+        let now = u64::try_from(self.now().0).unwrap_or(0);
+        let checked = token::check(&self.token_key, token, now);
+        self.metrics.proof(TOKEN, checked.is_ok());
+        let claims = checked.map_err(|error| match error {
+            TokenError::Malformed | TokenError::Forged => AdmitError::TokenUnknown,
+            TokenError::Expired => AdmitError::TokenExpired,
+        })?;
+        if claims.iot_id != id {
+            return Err(AdmitError::TokenUnknown);
+        }
+        let id = IotId::parse(id).map_err(|_| AdmitError::TokenUnknown)?;
+        let Some(device) = self.ports.devices.find_id(&id).await? else {
+            return Err(AdmitError::Deleted);
+        };
+        if device.credential != claims.generation {
+            return Err(AdmitError::TokenUnknown);
+        }
+        if device.disabled {
+            return Err(AdmitError::Disabled);
+        }
+        let product = self.shelf_product(&device.key.product).await?;
+        Ok((device, product.ok_or(AdmitError::NoSuchProduct)?))
     }
 
-    /// Notes that the session ended. A session that another one took over is not "offline".
-    ///
-    /// # Errors
-    /// Engine trouble.
-    pub async fn session_close(&self, _session: &Session, _reason: &str) -> Result<(), Fault> {
-        todo!()
-    }
-
-    /// Tells the connection of a device to end, wherever it is.
-    pub(crate) async fn session_end(
+    /// Compares the evidence with the one secret that it may rest on here: a product's secret must
+    /// not let a device in, nor a device's register another.
+    async fn evidence_check(
         &self,
-        _device: &Device,
-        _reason: CloseReason,
-    ) -> Result<(), Fault> {
-        todo!()
+        claim: &Claim,
+        want: Want,
+        secret: SecretId,
+    ) -> Result<(), AdmitError> {
+        if !claim.evidence.wants().contains(&want) {
+            return Err(AdmitError::WrongScheme);
+        }
+        let right = match self.secret_open(&secret).await? {
+            Some(secret) => claim.evidence.check(&secret),
+            None => false,
+        };
+        self.metrics.proof(claim.evidence.scheme(), right);
+        if right {
+            Ok(())
+        } else {
+            Err(AdmitError::BadProof)
+        }
     }
 
-    /// The product as it is now, if a device of it connected to this process before.
-    pub fn product_now(&self, _key: &model::id::ProductKey) -> Option<Arc<Product>> {
-        todo!()
+    /// Does the work of a wrong proof for somebody who does not exist.
+    fn refuse_unknown(&self, claim: &Claim, error: AdmitError) -> Result<AdmitError, Fault> {
+        let _ = claim.evidence.check(&self.vault.decoy()?);
+        Ok(error)
+    }
+
+    async fn admitted<T: Sync>(&self, action: &str, claim: &Claim, result: &Result<T, AdmitError>) {
+        let name = claim.device.to_string();
+        let scheme = claim.evidence.scheme();
+        self.gate(action, scheme, &claim.peer, &name, result.as_ref().err())
+            .await;
+    }
+
+    /// Counts what became of a claim, and audits a failure.
+    async fn gate(
+        &self,
+        action: &str,
+        scheme: &'static str,
+        peer: &Peer,
+        name: &str,
+        error: Option<&AdmitError>,
+    ) {
+        let outcome = error.map_or("ok", outcome);
+        self.metrics.login(peer.channel.name(), scheme, outcome);
+        let Some(error) = error else { return };
+        if let AdmitError::Fault(fault) = error {
+            tracing::error!(%fault, device = name, action, "a device was refused for our own trouble");
+        }
+        self.audit_failure(AuditEntry {
+            at: self.now(),
+            who: "?".to_owned(),
+            address: peer.address.to_string(),
+            action: action.to_owned(),
+            resource: name.to_owned(),
+            outcome: outcome.to_owned(),
+            detail: format!("{} {scheme}", peer.channel.name()),
+        })
+        .await;
+    }
+}
+
+/// Where the product is strict, a device must not be mistaken about its channel.
+fn channel_fits(claim: &Claim, product: &Product) -> Result<(), AdmitError> {
+    let mistaken = claim
+        .says_secure
+        .is_some_and(|says| says != claim.peer.channel.secure());
+    if product.strict_channel && mistaken {
+        return Err(AdmitError::WrongScheme);
+    }
+    Ok(())
+}
+
+/// The name of an error, for counters and audit lines.
+fn outcome(error: &AdmitError) -> &'static str {
+    match error {
+        AdmitError::BadProof => "BadProof",
+        AdmitError::BadRequest(_) => "BadRequest",
+        AdmitError::Deleted => "Deleted",
+        AdmitError::Disabled => "Disabled",
+        AdmitError::NoSuchDevice => "NoSuchDevice",
+        AdmitError::NoSuchProduct => "NoSuchProduct",
+        AdmitError::AlreadyActive => "AlreadyActive",
+        AdmitError::RegistrationOff => "RegistrationOff",
+        AdmitError::TokenUnknown => "TokenUnknown",
+        AdmitError::TokenExpired => "TokenExpired",
+        AdmitError::TooMany => "TooMany",
+        AdmitError::TooOften => "TooOften",
+        AdmitError::WrongScheme => "WrongScheme",
+        AdmitError::Fault(_) => "Fault",
     }
 }

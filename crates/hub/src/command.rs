@@ -8,6 +8,7 @@ use model::{
 };
 
 /// Callers that wait for an answer.
+#[derive(Default)]
 pub struct Calls {}
 
 impl Hub {

@@ -12,6 +12,7 @@ pub mod admit;
 pub mod audit;
 pub mod command;
 pub mod device;
+mod document;
 pub mod edge;
 pub mod event;
 pub mod history;
@@ -22,27 +23,86 @@ pub mod product;
 pub mod property;
 pub mod service;
 pub mod shelf;
+pub mod sweep;
 pub mod thing_model;
 pub mod vault;
 
+use credential::Secret;
 use limits::Limits;
 use metrics::Metrics;
-use model::{id::Time, port::Ports};
-use std::sync::Arc;
+use model::{error::Fault, id::Time, port::Ports};
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+use vault::{Vault, VaultError};
 
 /// The product: verbs over ports.
 pub struct Hub {
     pub(crate) ports: Ports,
     pub(crate) limits: Limits,
     pub(crate) metrics: Arc<Metrics>,
-    pub(crate) vault: vault::Vault,
+    pub(crate) vault: Vault,
+    pub(crate) token_key: Secret,
     pub(crate) shelf: shelf::Shelf,
     pub(crate) ledger: audit::Ledger,
+    pub(crate) callers: account::Callers,
     pub(crate) calls: command::Calls,
     pub(crate) pace: history::Pace,
+    sessions: AtomicU64,
+}
+
+/// Why the hub does not start.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum HubStartError {
+    /// The master key is not the one, or none at all.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
+    /// Engine trouble.
+    #[error(transparent)]
+    Fault(#[from] Fault),
 }
 
 impl Hub {
+    /// Opens the product over its ports: unwraps the keys (and makes them at the first start) and
+    /// looks whether the audit log is whole. `master_key` has 32 bytes.
+    ///
+    /// # Errors
+    /// `HubStartError`; a master key that is not the one of these data is told as such.
+    pub async fn open(
+        ports: Ports,
+        limits: Limits,
+        master_key: Secret,
+    ) -> Result<Self, HubStartError> {
+        let vault = Vault::unlock(&ports, master_key).await?;
+        let token_key = vault::server_key(&ports, &vault, "token-key").await?;
+        let audit_key = vault::server_key(&ports, &vault, "audit-key").await?;
+        let metrics = Arc::new(Metrics::default());
+        let ledger = audit::Ledger::new(
+            audit_key,
+            ports.audit.clone(),
+            ports.catalog.clone(),
+            metrics.clone(),
+        );
+        let mut first = [0; 8];
+        ports.random.fill(&mut first);
+        let hub = Self {
+            ports,
+            limits,
+            metrics,
+            vault,
+            token_key,
+            shelf: shelf::Shelf::default(),
+            ledger,
+            callers: account::Callers::default(),
+            calls: command::Calls::default(),
+            pace: history::Pace::default(),
+            sessions: AtomicU64::new(u64::from_be_bytes(first)),
+        };
+        hub.audit_open().await?;
+        Ok(hub)
+    }
+
     /// The time now.
     pub fn now(&self) -> Time {
         self.ports.clock.now()
@@ -56,5 +116,10 @@ impl Hub {
     /// The counters.
     pub fn metrics(&self) -> &Arc<Metrics> {
         &self.metrics
+    }
+
+    /// A number for a connection: begins anywhere, so that two processes hardly ever share one.
+    fn session_number(&self) -> model::id::SessionId {
+        model::id::SessionId(self.sessions.fetch_add(1, Ordering::Relaxed))
     }
 }

@@ -47,6 +47,8 @@ pub struct Limits {
     /// Lines a second that authentication failures may add to the audit log; more are counted
     /// and summed up in one line.
     pub audit_failures: u32,
+    /// How long facts stay in the journal once all its readers are past them, in milliseconds.
+    pub journal: i64,
 }
 
 const DAY: i64 = 24 * 60 * 60 * 1000;
@@ -74,6 +76,7 @@ impl Default for Limits {
             access_keys: 5,
             policies: 1_500,
             audit_failures: 100,
+            journal: 7 * DAY,
         }
     }
 }

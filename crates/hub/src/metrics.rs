@@ -1,4 +1,255 @@
 //! Counters that an operator reads; no label per device.
 
-/// The counters.
-pub struct Metrics {}
+use parking_lot::Mutex;
+use prometheus_client::{
+    encoding::{EncodeLabelSet, text},
+    metrics::{counter::Counter, family::Family, gauge::Gauge},
+    registry::Registry,
+};
+use std::{collections::HashSet, hash::Hash};
+
+/// Names of actions come from callers; more different ones than this are counted as `other`.
+const ACTIONS: usize = 512;
+
+/// The counters. Every method may be called from anywhere; none waits.
+pub struct Metrics {
+    registry: Registry,
+    logins: Family<Login, Counter>,
+    proofs: Family<Proof, Counter>,
+    calls: Family<Call, Counter>,
+    facts: Family<Kind, Counter>,
+    messages: Family<Way, Counter>,
+    dropped: Family<Reason, Counter>,
+    commands: Family<Step, Counter>,
+    audited: Counter,
+    sessions: Gauge,
+    actions: Mutex<HashSet<String>>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Login {
+    channel: &'static str,
+    scheme: &'static str,
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Proof {
+    scheme: &'static str,
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Call {
+    action: String,
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Kind {
+    kind: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Way {
+    way: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Reason {
+    reason: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Step {
+    step: &'static str,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut registry = Registry::with_prefix("muster");
+        let logins = counters(
+            &mut registry,
+            "device_logins",
+            "Logins, tokens and registrations of devices that were asked for",
+        );
+        let proofs = counters(
+            &mut registry,
+            "proofs",
+            "Signatures and tokens that were compared, of devices and of callers",
+        );
+        let calls = counters(&mut registry, "api_calls", "Calls of an API");
+        let facts = counters(&mut registry, "facts", "Facts appended to the journal");
+        let messages = counters(
+            &mut registry,
+            "messages",
+            "Messages of devices (up) and to devices (down)",
+        );
+        let dropped = counters(
+            &mut registry,
+            "dropped_publishes",
+            "Messages that were not handed on",
+        );
+        let commands = counters(&mut registry, "commands", "Commands to devices, by step");
+        let audited = Counter::default();
+        registry.register(
+            "audit_lines",
+            "Lines appended to the audit log",
+            audited.clone(),
+        );
+        let sessions = Gauge::default();
+        registry.register("sessions", "Open sessions of devices", sessions.clone());
+        Self {
+            registry,
+            logins,
+            proofs,
+            calls,
+            facts,
+            messages,
+            dropped,
+            commands,
+            audited,
+            sessions,
+            actions: Mutex::default(),
+        }
+    }
+}
+
+impl Metrics {
+    /// A device asked to be let in (or for a token, or to register itself) over `channel`.
+    pub fn login(&self, channel: &'static str, scheme: &'static str, outcome: &'static str) {
+        let labels = Login {
+            channel,
+            scheme,
+            outcome,
+        };
+        self.logins.get_or_create(&labels).inc();
+    }
+
+    /// A proof of this scheme was compared; `outcome` is `right` or `wrong`. What still comes in
+    /// under an old scheme is what its switch would shut out.
+    pub fn proof(&self, scheme: &'static str, right: bool) {
+        let outcome = if right { "right" } else { "wrong" };
+        self.proofs.get_or_create(&Proof { scheme, outcome }).inc();
+    }
+
+    /// A call of an API ended; `outcome` is `ok` or the name of the error.
+    pub fn call(&self, action: &str, outcome: &'static str) {
+        let action = self.bounded(action);
+        self.calls.get_or_create(&Call { action, outcome }).inc();
+    }
+
+    /// A fact of this kind is in the journal.
+    pub fn fact(&self, kind: &'static str) {
+        self.facts.get_or_create(&Kind { kind }).inc();
+    }
+
+    /// A message came from a device.
+    pub fn message_up(&self) {
+        self.messages.get_or_create(&Way { way: "up" }).inc();
+    }
+
+    /// A message went to a device.
+    pub fn message_down(&self) {
+        self.messages.get_or_create(&Way { way: "down" }).inc();
+    }
+
+    /// A message was dropped, such as for lack of a right to its topic.
+    pub fn publish_dropped(&self, reason: &'static str) {
+        self.dropped.get_or_create(&Reason { reason }).inc();
+    }
+
+    /// A command took a step: `stored`, `sent`, `answered`, `refused`, `expired`.
+    pub fn command(&self, step: &'static str, count: u64) {
+        self.commands.get_or_create(&Step { step }).inc_by(count);
+    }
+
+    /// Lines were added to the audit log.
+    pub fn audit_lines(&self, count: u64) {
+        self.audited.inc_by(count);
+    }
+
+    /// A session began.
+    pub fn session_opened(&self) {
+        self.sessions.inc();
+    }
+
+    /// A session ended.
+    pub fn session_closed(&self) {
+        self.sessions.dec();
+    }
+
+    /// Sessions that are open now.
+    pub fn sessions(&self) -> i64 {
+        self.sessions.get()
+    }
+
+    /// All counters as OpenMetrics text.
+    pub fn encode(&self) -> String {
+        let mut page = String::new();
+        // Writing to a string does not fail.
+        let _ = text::encode(&mut page, &self.registry);
+        page
+    }
+
+    fn bounded(&self, action: &str) -> String {
+        let mut actions = self.actions.lock();
+        if actions.contains(action) {
+            return action.to_owned();
+        }
+        if actions.len() < ACTIONS && action.len() <= 64 && !action.is_empty() {
+            actions.insert(action.to_owned());
+            return action.to_owned();
+        }
+        "other".to_owned()
+    }
+}
+
+fn counters<L>(registry: &mut Registry, name: &str, help: &str) -> Family<L, Counter>
+where
+    L: Clone + Hash + Eq + EncodeLabelSet + Send + Sync + std::fmt::Debug + 'static,
+{
+    let family = Family::default();
+    registry.register(name, help, family.clone());
+    family
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_shows_what_was_counted() {
+        let metrics = Metrics::default();
+        metrics.proof("hmacmd5", true);
+        metrics.proof("hmacmd5", true);
+        metrics.proof("hmacmd5", false);
+        metrics.login("tcp", "hmacmd5", "ok");
+        metrics.session_opened();
+        let page = metrics.encode();
+        for line in [
+            "muster_proofs_total{scheme=\"hmacmd5\",outcome=\"right\"} 2",
+            "muster_proofs_total{scheme=\"hmacmd5\",outcome=\"wrong\"} 1",
+            "muster_device_logins_total{channel=\"tcp\",scheme=\"hmacmd5\",outcome=\"ok\"} 1",
+            "muster_sessions 1",
+        ] {
+            assert!(page.contains(line), "{line} in\n{page}");
+        }
+    }
+
+    /// Names that callers make up must not fill the memory, nor the operator's disk.
+    #[test]
+    fn made_up_actions_are_counted_together() {
+        let metrics = Metrics::default();
+        for n in 0..10_000 {
+            metrics.call(&format!("iot:Made{n}"), "ok");
+        }
+        metrics.call(&"x".repeat(65), "ok");
+        let page = metrics.encode();
+        let lines = page
+            .lines()
+            .filter(|line| line.starts_with("muster_api_calls_total{"));
+        assert_eq!(lines.count(), ACTIONS + 1);
+        assert!(page.contains("{action=\"other\",outcome=\"ok\"} 9489"));
+    }
+}

@@ -1,16 +1,202 @@
 //! Secrets at rest: sealed with data keys, which a master key wraps.
+//!
+//! One data key per class of secrets is made at the first start and kept, wrapped, among the
+//! server's own secrets. A sealed secret is bound to its owner, so that one that was copied to
+//! another row does not open there.
 
-use model::error::Fault;
+use crate::Hub;
+use bytes::Bytes;
+use credential::{
+    Secret,
+    crypto::{
+        digest::Hash,
+        hmac::hmac,
+        seal::{self, KEY_LEN, NONCE_LEN, SealError, SealKey},
+    },
+};
+use model::{
+    error::Fault,
+    port::{Ports, Random, SecretId},
+};
+
+/// Why the vault cannot be opened.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum VaultError {
+    /// The master key is not 32 bytes.
+    #[error("the master key must be 32 bytes")]
+    BadMasterKey,
+    /// The data was sealed with another master key.
+    #[error("the data was sealed with another master key than the one given")]
+    OtherMasterKey,
+    /// What is kept was altered, or the engine is in trouble.
+    #[error("{0}")]
+    Fault(#[from] Fault),
+}
+
+/// Classes of secrets, each with a data key of its own.
+const CLASSES: [&str; 4] = ["device", "product", "access-key", "server"];
+
+/// The data keys have this id in their envelopes until a way to replace them is built.
+const DATA_KEY: u32 = 1;
 
 /// Seals and opens secrets.
-pub struct Vault {}
+pub struct Vault {
+    keys: [SealKey; CLASSES.len()],
+    decoy: Vec<u8>,
+}
 
 impl Vault {
-    /// Opens `sealed`, which belongs to `owner`.
+    /// Unwraps the data keys, and makes them at the first start.
     ///
     /// # Errors
-    /// When the text was altered or belongs to another owner or master key.
-    pub fn open(&self, _owner: &str, _sealed: &[u8]) -> Result<credential::Secret, Fault> {
-        todo!()
+    /// `VaultError`.
+    pub async fn unlock(ports: &Ports, master: Secret) -> Result<Self, VaultError> {
+        let id = master_id(&master);
+        let master = SealKey::new(id, master).map_err(|_| VaultError::BadMasterKey)?;
+        let mut keys = Vec::with_capacity(CLASSES.len());
+        for class in CLASSES {
+            keys.push(data_key(ports, &master, class).await?);
+        }
+        let Ok(keys) = <[SealKey; CLASSES.len()]>::try_from(keys) else {
+            return Err(Fault::lasting("a data key is missing").into());
+        };
+        let mut vault = Self {
+            keys,
+            decoy: Vec::new(),
+        };
+        let nobody = Secret::new(random_bytes::<KEY_LEN>(&*ports.random).to_vec());
+        vault.decoy = vault.seal(&nobodys(), &*ports.random, &nobody)?.to_vec();
+        Ok(vault)
     }
+
+    /// Seals `secret` for `id`; what comes back is for `Secrets::put` or a `NewDevice`.
+    ///
+    /// # Errors
+    /// When the secret is too long for one envelope.
+    pub fn seal(
+        &self,
+        id: &SecretId,
+        random: &dyn Random,
+        secret: &Secret,
+    ) -> Result<Bytes, Fault> {
+        let (class, owner) = named(id);
+        seal::seal(
+            &self.keys[class],
+            random_bytes::<NONCE_LEN>(random),
+            owner.as_bytes(),
+            secret,
+        )
+        .map(Bytes::from)
+        .map_err(|error| Fault::lasting(format!("sealing {owner}: {error}")))
+    }
+
+    /// Opens what was sealed for `id`.
+    ///
+    /// # Errors
+    /// When the text was altered, or belongs to another owner.
+    pub fn open(&self, id: &SecretId, sealed: &[u8]) -> Result<Secret, Fault> {
+        let (class, owner) = named(id);
+        seal::open(&self.keys[class], owner.as_bytes(), sealed)
+            .map_err(|error| Fault::lasting(format!("opening {owner}: {error}")))
+    }
+
+    /// A secret that nobody has, for the work of refusing somebody who does not exist to take as
+    /// long as refusing a wrong proof.
+    ///
+    /// # Errors
+    /// None that can happen: this process sealed it.
+    pub(crate) fn decoy(&self) -> Result<Secret, Fault> {
+        self.open(&nobodys(), &self.decoy)
+    }
+}
+
+impl Hub {
+    /// Seals a secret for `id`, without keeping it.
+    ///
+    /// # Errors
+    /// When the secret is too long.
+    pub(crate) fn secret_seal(&self, id: &SecretId, secret: &Secret) -> Result<Bytes, Fault> {
+        self.vault.seal(id, &*self.ports.random, secret)
+    }
+
+    /// The secret that is kept under `id`, opened; none when there is none.
+    ///
+    /// # Errors
+    /// Engine trouble, and a sealed text that does not open.
+    pub(crate) async fn secret_open(&self, id: &SecretId) -> Result<Option<Secret>, Fault> {
+        match self.ports.secrets.find(id).await? {
+            Some(sealed) => self.vault.open(id, &sealed).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// 32 fresh random bytes, for one use.
+    pub(crate) fn seed(&self) -> [u8; 32] {
+        random_bytes(&*self.ports.random)
+    }
+}
+
+/// A key of the server's own, made when it is not there yet.
+///
+/// # Errors
+/// Engine trouble, and a sealed text that does not open.
+pub(crate) async fn server_key(ports: &Ports, vault: &Vault, name: &str) -> Result<Secret, Fault> {
+    let id = SecretId::Server(name.to_owned());
+    if let Some(sealed) = ports.secrets.find(&id).await? {
+        return vault.open(&id, &sealed);
+    }
+    let fresh = Secret::new(random_bytes::<KEY_LEN>(&*ports.random).to_vec());
+    let sealed = vault.seal(&id, &*ports.random, &fresh)?;
+    let kept = ports.secrets.put_new(&id, sealed).await?;
+    vault.open(&id, &kept)
+}
+
+async fn data_key(ports: &Ports, master: &SealKey, class: &str) -> Result<SealKey, VaultError> {
+    let id = SecretId::Server(format!("data-key/{class}"));
+    let kept = match ports.secrets.find(&id).await? {
+        Some(kept) => kept,
+        None => {
+            let fresh = Secret::new(random_bytes::<KEY_LEN>(&*ports.random).to_vec());
+            let nonce = random_bytes::<NONCE_LEN>(&*ports.random);
+            let wrapped = SealKey::new(DATA_KEY, fresh)
+                .and_then(|key| seal::wrap(master, nonce, class, &key))
+                .map_err(|error| Fault::lasting(format!("making a data key: {error}")))?;
+            // Another process may start at the same time; the first one's key holds.
+            ports.secrets.put_new(&id, wrapped.into()).await?
+        }
+    };
+    seal::unwrap(master, class, &kept).map_err(|error| match error {
+        SealError::OtherKey(_) => VaultError::OtherMasterKey,
+        SealError::BadKey | SealError::Malformed | SealError::Forged | SealError::TooLong => {
+            Fault::lasting(format!("the data key for {class} was altered: {error}")).into()
+        }
+    })
+}
+
+/// A few bytes that tell one master key from another and say nothing of either.
+fn master_id(master: &Secret) -> u32 {
+    hmac(Hash::Sha256, master, b"id of a master key")
+        .iter()
+        .take(4)
+        .fold(0, |id, byte| id << 8 | u32::from(*byte))
+}
+
+/// The class of a secret, and the text that it is bound to.
+fn named(id: &SecretId) -> (usize, String) {
+    match id {
+        SecretId::Device(id) => (0, format!("device/{id}")),
+        SecretId::Product(key) => (1, format!("product/{key}")),
+        SecretId::AccessKey(id) => (2, format!("access-key/{id}")),
+        SecretId::Server(name) => (3, format!("server/{name}")),
+    }
+}
+
+fn nobodys() -> SecretId {
+    SecretId::Server("decoy".to_owned())
+}
+
+fn random_bytes<const N: usize>(random: &dyn Random) -> [u8; N] {
+    let mut bytes = [0; N];
+    random.fill(&mut bytes);
+    bytes
 }

@@ -65,6 +65,7 @@ pub struct Policy {
 
 /// The text of a policy, in the form that seed 000 §1.2 (access control) shows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct PolicyDocument {
     /// Always "1".
     #[serde(rename = "Version")]
@@ -76,6 +77,7 @@ pub struct PolicyDocument {
 
 /// One statement of a policy.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Statement {
     /// Allow or deny.
     #[serde(rename = "Effect")]

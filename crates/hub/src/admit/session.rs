@@ -1,0 +1,199 @@
+//! Sessions: from the proof to the end of the connection.
+
+use crate::{
+    Hub,
+    edge::{Peer, Session},
+};
+use model::{
+    device::Device,
+    error::{AdmitError, Fault},
+    fact::{Fact, What},
+    id::{ProductKey, Time},
+    port::{Change, CloseReason, Place, Signal},
+    product::Product,
+};
+use std::sync::Arc;
+
+use super::TRIES;
+
+impl Hub {
+    /// Opens a session for a device that proved itself.
+    pub(super) async fn session_open(
+        &self,
+        device: Device,
+        product: Arc<Product>,
+        peer: Peer,
+        marks: u32,
+    ) -> Result<Session, AdmitError> {
+        let (device, first) = self.device_activate(device).await?;
+        let session = Session {
+            id: self.session_number(),
+            device: device.key.clone(),
+            iot_id: device.iot_id.clone(),
+            product,
+            peer,
+            marks,
+        };
+        let former = self.session_arrive(&session).await?;
+        let opened = self.session_tell(&session, &device, first).await;
+        if let Err(error) = opened {
+            // Not "offline": it was never told to be online.
+            if let Err(fault) = self.ports.presence.leave(&session.iot_id, session.id).await {
+                tracing::error!(%fault, device = %session.device, "a place was not given back");
+            }
+            return Err(error);
+        }
+        if let Some(former) = former {
+            let signal = Signal::Close {
+                iot_id: session.iot_id.clone(),
+                session: Some(former.session),
+                reason: CloseReason::TakenOver,
+            };
+            if let Err(fault) = self.ports.bus.send(&former.node, signal).await {
+                // Its node is gone, and the connection with it.
+                tracing::warn!(%fault, device = %session.device, "the former connection was not told");
+            }
+        }
+        self.metrics.session_opened();
+        Ok(session)
+    }
+
+    /// Notes that the session ended. A session that another one took over is not "offline". To be
+    /// called once for every session that was opened.
+    ///
+    /// # Errors
+    /// Engine trouble.
+    pub async fn session_close(&self, session: &Session, reason: &str) -> Result<(), Fault> {
+        self.metrics.session_closed();
+        if !self
+            .ports
+            .presence
+            .leave(&session.iot_id, session.id)
+            .await?
+        {
+            return Ok(());
+        }
+        let what = What::Offline {
+            reason: reason.to_owned(),
+        };
+        self.session_fact(session, self.now(), what).await
+    }
+
+    /// Whether the session's device may still be connected: to be asked once the connection can
+    /// be found by `Signal::Close`, since a device may be disabled between its proof and then.
+    ///
+    /// # Errors
+    /// `Deleted`, `Disabled`, engine trouble.
+    pub async fn session_check(&self, session: &Session) -> Result<(), AdmitError> {
+        match self.ports.devices.find_id(&session.iot_id).await? {
+            None => Err(AdmitError::Deleted),
+            Some(device) if device.disabled => Err(AdmitError::Disabled),
+            Some(_) => Ok(()),
+        }
+    }
+
+    /// Tells the connection of a device to end, wherever it is.
+    pub(crate) async fn session_end(
+        &self,
+        device: &Device,
+        reason: CloseReason,
+    ) -> Result<(), Fault> {
+        let Some(place) = self.ports.presence.find(&device.iot_id).await? else {
+            return Ok(());
+        };
+        let signal = Signal::Close {
+            iot_id: device.iot_id.clone(),
+            session: None,
+            reason,
+        };
+        self.ports.bus.send(&place.node, signal).await
+    }
+
+    /// The product as it is now, if a device of it connected to this process before.
+    pub fn product_now(&self, key: &ProductKey) -> Option<Arc<Product>> {
+        self.shelf.product(key)
+    }
+
+    /// Marks the device as activated at its first time; says whether it was this time.
+    async fn device_activate(&self, device: Device) -> Result<(Device, bool), AdmitError> {
+        let proven = device.credential;
+        let mut device = device;
+        for _ in 0..TRIES {
+            if device.activated.is_some() {
+                return Ok((device, false));
+            }
+            let mut changed = device.clone();
+            changed.activated = Some(self.now());
+            if let Change::Done(version) = self.ports.devices.change(&changed).await? {
+                changed.version = version;
+                return Ok((changed, true));
+            }
+            device = self.device_again(&device, proven).await?;
+        }
+        Err(Fault::passing("the device's row changed all the time").into())
+    }
+
+    /// The row as it is now, if what was proven for it still holds.
+    async fn device_again(&self, device: &Device, proven: u64) -> Result<Device, AdmitError> {
+        match self.ports.devices.find_id(&device.iot_id).await? {
+            None => Err(AdmitError::Deleted),
+            Some(found) if found.disabled => Err(AdmitError::Disabled),
+            Some(found) if found.credential != proven => Err(AdmitError::BadProof),
+            Some(found) => Ok(found),
+        }
+    }
+
+    async fn session_arrive(&self, session: &Session) -> Result<Option<Place>, Fault> {
+        let place = Place {
+            node: self.ports.bus.node(),
+            session: session.id,
+            since: self.now(),
+        };
+        let presence = &self.ports.presence;
+        presence
+            .arrive(&session.iot_id, &session.device.product, place)
+            .await
+    }
+
+    /// Looks once more whether the device may be here, now that whoever disables it would find it,
+    /// and journals that it came.
+    async fn session_tell(
+        &self,
+        session: &Session,
+        device: &Device,
+        first: bool,
+    ) -> Result<(), AdmitError> {
+        self.device_again(device, device.credential).await?;
+        let now = self.now();
+        let online = What::Online {
+            address: session.peer.address.to_string(),
+        };
+        if first {
+            // Both in one wait; the first is queued before the second.
+            tokio::try_join!(
+                self.session_fact(session, now, What::Activated),
+                self.session_fact(session, now, online),
+            )?;
+        } else {
+            self.session_fact(session, now, online).await?;
+        }
+        Ok(())
+    }
+
+    async fn session_fact(&self, session: &Session, at: Time, what: What) -> Result<(), Fault> {
+        let kind = match what {
+            What::Activated => "activated",
+            What::Online { .. } => "online",
+            _ => "offline",
+        };
+        let fact = Fact {
+            at,
+            device: session.device.clone(),
+            iot_id: session.iot_id.clone(),
+            what,
+        };
+        self.ports.journal.append(fact).await?;
+        self.metrics.fact(kind);
+        Ok(())
+    }
+}
