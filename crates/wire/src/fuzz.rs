@@ -26,20 +26,7 @@ pub const HELLOS: [(Version, &[u8]); 3] = [
 /// server of each version sends. What was decoded must survive being encoded and decoded, and it must not matter in
 /// which pieces the bytes come.
 pub fn mqtt_decode(data: &[u8]) {
-    let all: Vec<_> = HELLOS
-        .into_iter()
-        .flat_map(|(version, hello)| {
-            let server = Decoder::server(MAX_PACKET);
-            let behind_hello = [hello, data].concat();
-            [
-                (server, behind_hello),
-                (Decoder::client(version, MAX_PACKET), data.to_vec()),
-            ]
-        })
-        .chain([(Decoder::server(MAX_PACKET), data.to_vec())])
-        .collect();
-    for (mut decoder, bytes) in all {
-        decoder.set_topic_alias_maximum(8);
+    for (mut decoder, bytes) in lines(data) {
         let mut piecewise = decoder.clone();
         let mut fresh = decoder.clone();
         let (packets, version) = drain(&mut decoder, bytes.chunks(bytes.len().max(1)));
