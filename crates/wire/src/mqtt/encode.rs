@@ -24,8 +24,9 @@ pub enum EncodeError {
     /// The version does not know the packet, or the CONNECT is for another version.
     #[error("the packet does not exist in this version")]
     Version,
-    /// The reason code is none of this packet, or has no return code in 3.x.
-    #[error("the reason code does not belong to the packet")]
+    /// The reason code is none of this packet, or 3.x cannot say it: most refusals of CONNECT, a failure in an
+    /// acknowledgement, any reason in DISCONNECT.
+    #[error("the packet cannot carry the reason code in this version")]
     Reason,
     /// A property that does not belong there, or is there twice.
     #[error("a property does not belong to the packet")]
@@ -174,7 +175,7 @@ pub fn encode_publish(
     Ok(())
 }
 
-/// Writes a packet as the version has it; 3.x leaves out properties and what else it has no place for. Nothing is
+/// Writes a packet as the version has it; 3.x leaves out properties and subscription options. Nothing is
 /// written on an error.
 ///
 /// # Errors
@@ -283,6 +284,9 @@ fn body(packet: &Packet, version: Version, buf: &mut BytesMut) -> Result<(), Enc
             nonempty(&it.reasons)
         }
         Packet::Disconnect(it) => {
+            if !v5 && it.reason != ReasonCode::Success {
+                return Err(EncodeError::Reason);
+            }
             if !v5 || (it.reason == ReasonCode::Success && it.properties.is_empty()) {
                 return Ok(());
             }
@@ -347,6 +351,9 @@ fn ack(
     buf: &mut BytesMut,
 ) -> Result<(), EncodeError> {
     buf.put_u16(it.packet_id.get());
+    if !v5 && it.reason.is_error() {
+        return Err(EncodeError::Reason); // without its reason it would say the opposite
+    }
     if !v5 || (it.reason == ReasonCode::Success && it.properties.is_empty()) {
         return Ok(());
     }
@@ -401,3 +408,6 @@ fn nonempty<T>(list: &[T]) -> Result<(), EncodeError> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;
