@@ -14,6 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+pub mod http;
 pub mod mqtt;
 pub mod server;
 
