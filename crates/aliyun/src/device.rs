@@ -1,1 +1,217 @@
-//! (device; being written)
+//! Devices that speak Alink (seed 001, spec/alink-wire.md).
+//!
+//! `hello` reads logins, `rights` says who may use which topic, `topics` is the table that both
+//! rights and `uplink` derive from, `alink` reads and writes the messages, and `http` is the
+//! authentication service that some devices call before they connect.
+
+mod alink;
+mod hello;
+pub mod http;
+mod rights;
+mod topics;
+mod uplink;
+
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
+
+pub use hello::{MARK_EXT, MARK_EXTENDED_RPC, MARK_IMPLICIT};
+pub use topics::TOPIC_MAX;
+
+use crate::codes::alink as codes;
+use async_trait::async_trait;
+use hello::{Bounds, Form};
+use hub::{
+    Hub,
+    admit::{Registered, Registration},
+    edge::{
+        Dialect, Greeting, Hello, Inbound, Outbound, Profile, Refusal, Session, Uplink, Verb,
+        Welcome,
+    },
+};
+use model::{
+    command::Command,
+    error::{AdmitError, Fault},
+};
+use serde::Serialize;
+use std::sync::Arc;
+
+/// What devices of this dialect may use of MQTT (seed 001 §3.1). A will that a client leaves is
+/// not held against it, and never published.
+pub const PROFILE: Profile = Profile {
+    qos: 1,
+    retain: false,
+    will: false,
+    lenient: true,
+};
+
+/// What the operator says about the device side.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Host name at which devices find the MQTT port, for the answers of the authentication
+    /// service; when none is set, the name under which the device found that service.
+    pub host: Option<String>,
+    /// The MQTT port beside it.
+    pub mqtt_port: u16,
+    /// Whether secrets and tokens are handed out on channels that others can read.
+    pub insecure_http: bool,
+}
+
+/// The dialect.
+pub struct Alink {
+    hub: Arc<Hub>,
+    settings: Settings,
+}
+
+impl Alink {
+    /// Puts the dialect before the hub.
+    pub fn new(hub: Arc<Hub>, settings: Settings) -> Self {
+        Self { hub, settings }
+    }
+
+    async fn open(&self, hello: &Hello) -> Result<Greeting, Refusal> {
+        let bounds = Bounds::of(self.hub.limits(), self.settings.insecure_http);
+        let Some(opening) = hello::read(hello, &bounds)? else {
+            return Ok(Greeting::NotMine);
+        };
+        let marks = opening.marks;
+        let admitted = match opening.form {
+            Form::Prove(claim) => self.hub.device_admit(claim, marks).await,
+            Form::Token(id, token) => {
+                let hub = &self.hub;
+                hub.device_admit_token(&id, &token, hello.peer, marks).await
+            }
+            Form::Register(claim, how) => {
+                let registered = self.hub.device_register_self(claim, how).await;
+                let registered = registered.map_err(|error| refusal(&error))?;
+                return Ok(Greeting::Visit(vec![credentials(&registered, how)]));
+            }
+        };
+        let session = admitted.map_err(|error| refusal(&error))?;
+        if hello.will {
+            tracing::info!(device = %session.device, "the will is not kept");
+        }
+        Ok(Greeting::Welcome(Box::new(Welcome {
+            implicit: session.marks & MARK_IMPLICIT != 0,
+            session,
+            profile: PROFILE,
+        })))
+    }
+}
+
+fn refusal(error: &AdmitError) -> Refusal {
+    if let AdmitError::Fault(fault) = error {
+        tracing::error!(%fault, "a login failed through our own fault");
+    }
+    Refusal {
+        code: codes::refusal(error),
+        reason: error.to_string(),
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Credentials<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_id: Option<&'a str>,
+    product_key: &'a str,
+    device_name: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    device_secret: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    device_token: Option<&'a str>,
+}
+
+/// What a device that registered itself over MQTT gets (spec/alink-wire.md §2.6).
+fn credentials(registered: &Registered, how: Registration) -> Outbound {
+    let device = &registered.device;
+    let (secret, open) = (registered.secret.as_str(), how == Registration::Open);
+    let payload = serde_json::to_vec(&Credentials {
+        client_id: open.then_some(device.iot_id.as_str()),
+        product_key: device.key.product.as_str(),
+        device_name: device.key.name.as_str(),
+        device_secret: (!open).then_some(secret),
+        device_token: open.then_some(secret),
+    });
+    let topic = if open { "/ext/regnwl" } else { "/ext/register" };
+    Outbound {
+        topic: topic.to_owned(),
+        payload: payload.expect("texts are JSON").into(),
+        qos: 0,
+        system: true,
+    }
+}
+
+#[async_trait]
+impl Dialect for Alink {
+    fn name(&self) -> &'static str {
+        "alink"
+    }
+
+    async fn greet(&self, hello: &Hello) -> Greeting {
+        self.open(hello).await.unwrap_or_else(Greeting::Refuse)
+    }
+
+    fn may(&self, session: &Session, verb: Verb, topic: &str) -> bool {
+        let now = self.hub.product_now(&session.device.product);
+        let product = now.as_ref().unwrap_or(&session.product);
+        rights::may(&session.device, &product.topics, verb, topic)
+    }
+
+    async fn uplink(&self, session: &Session, inbound: Inbound) -> Result<Uplink, Fault> {
+        uplink::take(&self.hub, session, &inbound).await
+    }
+
+    fn downlink(&self, _session: &Session, command: &Command) -> Vec<Outbound> {
+        vec![alink::command::write(command)]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use model::{
+        device::Device,
+        id::{AccountId, DeviceKey, IotId, Time},
+    };
+    use std::collections::BTreeMap;
+
+    /// [AL-2.3] What `/ext/register` and `/ext/regnwl` must carry for the clients' parsers.
+    #[test]
+    fn registered_devices_get_what_their_parsers_need() {
+        let registered = Registered {
+            device: Device {
+                key: DeviceKey::parse("pk", "dev1").unwrap(),
+                iot_id: IotId::parse("id7").unwrap(),
+                account: AccountId::parse("a").unwrap(),
+                nickname: String::new(),
+                created: Time(0),
+                activated: None,
+                disabled: false,
+                online: None,
+                offline: None,
+                address: String::new(),
+                firmware: String::new(),
+                tags: BTreeMap::new(),
+                credential: 0,
+                version: 0,
+            },
+            secret: "s3cret".into(),
+        };
+        for (how, topic, payload) in [
+            (
+                Registration::Known,
+                "/ext/register",
+                "{\"productKey\":\"pk\",\"deviceName\":\"dev1\",\"deviceSecret\":\"s3cret\"}",
+            ),
+            (
+                Registration::Open,
+                "/ext/regnwl",
+                "{\"clientId\":\"id7\",\"productKey\":\"pk\",\"deviceName\":\"dev1\",\"deviceToken\":\"s3cret\"}",
+            ),
+        ] {
+            let outbound = credentials(&registered, how);
+            assert_eq!(outbound.topic, topic);
+            assert_eq!(outbound.payload, payload);
+        }
+    }
+}

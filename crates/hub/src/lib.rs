@@ -15,6 +15,7 @@ pub mod device;
 mod document;
 pub mod edge;
 pub mod event;
+pub mod firmware;
 pub mod history;
 pub mod limits;
 pub mod message;

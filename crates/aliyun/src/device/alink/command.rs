@@ -1,0 +1,126 @@
+//! Commands in the vendor's words (seed 001 §6.1, §6.5).
+
+use bytes::Bytes;
+use hub::edge::Outbound;
+use model::command::{Command, Order};
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+#[derive(Serialize)]
+struct Request<'a> {
+    method: &'a str,
+    /// Devices read a text with a decimal number and nothing else (spec/alink-wire.md §6.1).
+    id: String,
+    params: &'a Map<String, Value>,
+    version: &'static str,
+}
+
+/// Writes a command: a property or an asynchronous service on a topic of its own, a synchronous
+/// service as a remote call whose topic carries the number.
+pub(crate) fn write(command: &Command) -> Outbound {
+    let (method, params, sync) = match &command.order {
+        Order::SetProperties(items) => ("thing.service.property.set".to_owned(), items, false),
+        Order::Invoke {
+            identifier,
+            input,
+            sync,
+        } => (format!("thing.service.{identifier}"), input, *sync),
+    };
+    let own = format!("/sys/{}/{}", command.device.product, command.device.name);
+    let topic = if sync {
+        format!("{own}/rrpc/request/{}", command.id)
+    } else {
+        format!("{own}/{}", method.replace('.', "/"))
+    };
+    let request = Request {
+        method: &method,
+        id: command.id.to_string(),
+        params,
+        version: "1.0",
+    };
+    let payload = serde_json::to_vec(&request).expect("a request has text keys");
+    Outbound {
+        topic,
+        payload: Bytes::from(payload),
+        qos: 1,
+        system: true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use model::{
+        command::CommandState,
+        id::{CommandId, DeviceKey, IotId, Time},
+    };
+    use serde_json::json;
+
+    fn written(order: Order) -> (String, String) {
+        let command = Command {
+            id: CommandId(u32::MAX),
+            device: DeviceKey::parse("pk", "dev1").unwrap(),
+            iot_id: IotId::parse("id").unwrap(),
+            order,
+            created: Time(0),
+            until: Time(1),
+            state: CommandState::Waiting,
+        };
+        let outbound = write(&command);
+        assert!(outbound.system);
+        let payload = String::from_utf8(outbound.payload.to_vec()).unwrap();
+        (outbound.topic, payload)
+    }
+
+    fn input() -> Map<String, Value> {
+        json!({"Weight": 2}).as_object().unwrap().clone()
+    }
+
+    /// [AL-6.3]
+    #[test]
+    fn properties_are_set_as_the_document_shows() {
+        let (topic, payload) = written(Order::SetProperties(input()));
+        assert_eq!(topic, "/sys/pk/dev1/thing/service/property/set");
+        assert_eq!(
+            payload,
+            "{\"method\":\"thing.service.property.set\",\"id\":\"4294967295\",\"params\":{\"Weight\":2},\"version\":\"1.0\"}"
+        );
+    }
+
+    /// [AL-6.5] Asynchronous and synchronous, of the default block and of another.
+    #[test]
+    fn services_are_called_on_their_topic_or_by_remote_call() {
+        for (identifier, sync, topic, method) in [
+            (
+                "SetWeight",
+                false,
+                "/sys/pk/dev1/thing/service/SetWeight",
+                "thing.service.SetWeight",
+            ),
+            (
+                "block:SetWeight",
+                false,
+                "/sys/pk/dev1/thing/service/block:SetWeight",
+                "thing.service.block:SetWeight",
+            ),
+            (
+                "SetWeight",
+                true,
+                "/sys/pk/dev1/rrpc/request/4294967295",
+                "thing.service.SetWeight",
+            ),
+        ] {
+            let (found, payload) = written(Order::Invoke {
+                identifier: identifier.into(),
+                input: input(),
+                sync,
+            });
+            assert_eq!(found, topic);
+            let payload: Value = serde_json::from_str(&payload).unwrap();
+            assert_eq!(payload["method"], method);
+            assert_eq!(payload["id"], "4294967295");
+            assert_eq!(payload["params"], json!({"Weight": 2}));
+            assert_eq!(payload["version"], "1.0");
+        }
+    }
+}

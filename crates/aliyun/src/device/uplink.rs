@@ -1,0 +1,216 @@
+//! What becomes of a device's message: topic to verb, result to reply.
+
+use super::{
+    alink::{self, Unreadable, answer, firmware, ntp, shadow, tags},
+    topics::{self, Ask, Up},
+};
+use crate::codes::alink as codes;
+use bytes::Bytes;
+use hub::{
+    Hub,
+    edge::{Inbound, Outbound, Session, Uplink},
+};
+use model::{
+    command::Answer,
+    error::{Fault, PostError},
+    id::CommandId,
+};
+use serde_json::{Map, Value, json};
+
+/// Takes a message whose topic the device may use.
+///
+/// # Errors
+/// A fault when what must be kept could not be, and the message is one that is acknowledged. At
+/// QoS 0 the device learns it from the reply, as there is no other way.
+pub(crate) async fn take(hub: &Hub, session: &Session, inbound: &Inbound) -> Result<Uplink, Fault> {
+    let Some(route) = topics::route(&session.device, &inbound.topic) else {
+        return message(hub, session, inbound).await;
+    };
+    let reply = match route.up {
+        Up::Ask(what) => ask(hub, session, inbound, what, route.variable).await?,
+        Up::Answer => {
+            let read = answer::read(&inbound.payload);
+            let read = read.and_then(|(id, answer)| Some((id?, answer)));
+            answered(hub, session, inbound, read).await?;
+            None
+        }
+        Up::RpcAnswer => {
+            let read = answer::read(&inbound.payload);
+            let id = answer::command(route.variable);
+            let read = read.and_then(|(_, answer)| Some((id?, answer)));
+            answered(hub, session, inbound, read).await?;
+            None
+        }
+        Up::Firmware => {
+            firmware_report(hub, session, inbound).await?;
+            None
+        }
+        Up::Time => {
+            let answer = ntp::answer(&inbound.payload, hub.now());
+            if answer.is_none() {
+                dropped(hub, session, inbound, "unreadable");
+            }
+            answer
+        }
+        Up::Shadow => Some(shadow::answer(&inbound.payload, hub.now())),
+        Up::Notice => None,
+    };
+    let topic = route.reply_topic(&session.device, &inbound.topic);
+    let replies = topic.zip(reply).map(|(topic, payload)| Outbound {
+        topic,
+        payload,
+        qos: inbound.qos.min(1),
+        system: true,
+    });
+    Ok(Uplink {
+        replies: replies.into_iter().collect(),
+        fan_out: false,
+    })
+}
+
+/// An Alink request, and the payload of its reply.
+async fn ask(
+    hub: &Hub,
+    session: &Session,
+    inbound: &Inbound,
+    what: Ask,
+    variable: &str,
+) -> Result<Option<Bytes>, Fault> {
+    let request = match alink::read(&inbound.payload, hub.limits().payload) {
+        Ok(request) => request,
+        Err(Unreadable(None)) => {
+            dropped(hub, session, inbound, "unreadable");
+            return Ok(None);
+        }
+        Err(Unreadable(Some(id))) => {
+            let why = "the message is not a JSON object, or it is too long";
+            return Ok(Some(alink::failed(id, codes::PARAMETER, Some(why))));
+        }
+    };
+    let id = request.id;
+    let reply = match what {
+        Ask::Properties => {
+            let posted = match &request.params {
+                Value::Object(params) => hub.property_post(session, params).await.map(|posted| {
+                    for (identifier, why) in &posted.dropped {
+                        tracing::debug!(device = %session.device, identifier, why, "dropped");
+                    }
+                }),
+                _ => Err(PostError::BadRequest("params is not an object".into())),
+            };
+            kept(id, inbound, posted)?
+        }
+        Ask::Event => {
+            let posted = hub.event_post(session, variable, &request.params).await;
+            kept(id, inbound, posted)?
+        }
+        Ask::Template => match hub.model_for_device(session).await {
+            Ok(template) => alink::done(id, &template),
+            Err(error) => alink::failed(id, codes::template(&error), None),
+        },
+        Ask::Tags => match tags::about(&request.params) {
+            tags::Tags::OfTheSdk => alink::done(id, &Map::new()),
+            tags::Tags::OfTheUser => {
+                alink::failed(id, codes::NOT_SERVED, Some("tags set by devices"))
+            }
+            tags::Tags::Unreadable => {
+                let why = "params is not a list of attrKey and attrValue";
+                alink::failed(id, codes::PARAMETER, Some(why))
+            }
+        },
+        Ask::Upgrade => alink::failed(id, codes::NO_UPGRADE, None),
+        Ask::FirmwareNews | Ask::Reset => alink::done(id, &Map::new()),
+        Ask::Config => alink::failed(id, codes::NO_CONFIG, None),
+        Ask::LogSettings => alink::done(
+            id,
+            &json!({ "getType": "content", "content": { "mode": 0 } }),
+        ),
+        Ask::Unserved => alink::failed(id, codes::NOT_SERVED, None),
+    };
+    Ok(request.wants_reply.then_some(reply))
+}
+
+/// The reply to a post. The document wants `{}` as data even when properties were dropped.
+fn kept(
+    id: alink::Id<'_>,
+    inbound: &Inbound,
+    posted: Result<(), PostError>,
+) -> Result<Bytes, Fault> {
+    match posted {
+        Ok(()) => Ok(alink::done(id, &Map::new())),
+        Err(PostError::Fault(fault)) if inbound.qos > 0 => Err(fault),
+        Err(error) => {
+            let why = match &error {
+                PostError::Misfit(why) | PostError::BadRequest(why) => Some(why.clone()),
+                PostError::NoSuchFunction(_) => Some(error.to_string()),
+                PostError::TooManyProperties
+                | PostError::NotModelled
+                | PostError::NotAdmitted
+                | PostError::Fault(_) => None,
+            };
+            Ok(alink::failed(id, codes::post(&error), why.as_deref()))
+        }
+    }
+}
+
+async fn answered(
+    hub: &Hub,
+    session: &Session,
+    inbound: &Inbound,
+    read: Option<(CommandId, Answer)>,
+) -> Result<(), Fault> {
+    let Some((id, answer)) = read else {
+        dropped(hub, session, inbound, "unreadable");
+        return Ok(());
+    };
+    let taken = hub.command_answered(session, id, answer).await;
+    unreplied(hub, session, inbound, taken.map(|_| ()))
+}
+
+async fn firmware_report(hub: &Hub, session: &Session, inbound: &Inbound) -> Result<(), Fault> {
+    let Ok(request) = alink::read(&inbound.payload, hub.limits().payload) else {
+        dropped(hub, session, inbound, "unreadable");
+        return Ok(());
+    };
+    match firmware::version(&request.params) {
+        Some(version) => {
+            let noted = hub.firmware_report(session, version).await;
+            unreplied(hub, session, inbound, noted)
+        }
+        None => Ok(()),
+    }
+}
+
+/// A message on a topic of the product's own.
+async fn message(hub: &Hub, session: &Session, inbound: &Inbound) -> Result<Uplink, Fault> {
+    let payload = inbound.payload.clone();
+    let posted = hub.message_post(session, &inbound.topic, payload).await;
+    let fan_out = posted.is_ok();
+    unreplied(hub, session, inbound, posted)?;
+    Ok(Uplink {
+        replies: Vec::new(),
+        fan_out,
+    })
+}
+
+/// What a message without a reply leads to: its acknowledgement is all that the device sees.
+fn unreplied(
+    hub: &Hub,
+    session: &Session,
+    inbound: &Inbound,
+    done: Result<(), PostError>,
+) -> Result<(), Fault> {
+    match done {
+        Ok(()) => Ok(()),
+        Err(PostError::Fault(fault)) if inbound.qos > 0 => Err(fault),
+        Err(error) => {
+            tracing::debug!(device = %session.device, %error, "a message was refused");
+            dropped(hub, session, inbound, "refused");
+            Ok(())
+        }
+    }
+}
+
+fn dropped(_hub: &Hub, session: &Session, inbound: &Inbound, reason: &'static str) {
+    tracing::debug!(device = %session.device, topic = inbound.topic, reason, "dropped");
+}
