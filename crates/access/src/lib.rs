@@ -1,1 +1,28 @@
-//! access
+//! Device sockets: who listens where, what is spoken on a connection, and who gets which message.
+//!
+//! Start with `Access::start`; then `listen` (what does a client want?), `hello` (who is it?),
+//! `conn` (one task serves one connection), `seat` (what waits for a device) and `router` (who
+//! subscribes to what). The bytes of MQTT are `wire`'s, the meaning of topics is a dialect's
+//! (`hub::edge::Dialect`), what must be kept is the hub's. This room must not know any vendor's
+//! topic, client id or signature, nor any store.
+
+mod access;
+mod commands;
+mod conn;
+mod desk;
+mod door;
+mod farewell;
+mod hello;
+mod listen;
+mod router;
+mod seat;
+mod settings;
+mod signals;
+mod stream;
+mod throttle;
+pub mod tls;
+mod websocket;
+
+pub use access::{Access, Running};
+pub use listen::{BoxedStream, Duplex, HttpService};
+pub use settings::{Bounds, Listener, Security, Settings, Speaks};

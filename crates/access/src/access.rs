@@ -1,0 +1,127 @@
+//! Start and stop.
+
+use crate::{
+    desk::Desk,
+    door::{Gate, Stage},
+    farewell::Farewell,
+    listen,
+    settings::Settings,
+    signals,
+};
+use hub::{Hub, edge::Dialect};
+use model::port::Bus;
+use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
+use tokio::{
+    sync::mpsc,
+    time::{MissedTickBehavior, interval, timeout},
+};
+use tracing::{info, warn};
+
+/// How often sessions of devices that stay away are looked through.
+const SWEEP: Duration = Duration::from_secs(10);
+
+/// Device access.
+pub struct Access;
+
+/// Device access that is open.
+pub struct Running {
+    gate: Arc<Gate>,
+    addresses: Vec<SocketAddr>,
+    gone: mpsc::Receiver<Infallible>,
+}
+
+impl Access {
+    /// Opens all listeners, or none. A hello is shown to the dialects in their order. Must be
+    /// called within a Tokio runtime.
+    ///
+    /// # Errors
+    /// `AddrInUse` and the like, with the address in its text; `AlreadyExists` when somebody else
+    /// receives from the bus.
+    pub fn start(
+        hub: Arc<Hub>,
+        bus: &dyn Bus,
+        dialects: Vec<Arc<dyn Dialect>>,
+        settings: Settings,
+    ) -> io::Result<Running> {
+        Self::open(hub, bus, dialects, settings)
+    }
+
+    pub(crate) fn open(
+        desk: Arc<dyn Desk>,
+        bus: &dyn Bus,
+        dialects: Vec<Arc<dyn Dialect>>,
+        settings: Settings,
+    ) -> io::Result<Running> {
+        let Settings {
+            listeners,
+            http,
+            bounds,
+        } = settings;
+        let mut sockets = Vec::new();
+        let mut addresses = Vec::new();
+        for listener in listeners {
+            let socket = listen::bind(listener.address).map_err(|error| {
+                io::Error::new(error.kind(), format!("{}: {error}", listener.address))
+            })?;
+            addresses.push(socket.local_addr()?);
+            sockets.push((Arc::new(listener), socket));
+        }
+        let signals = bus.receive().ok_or_else(|| {
+            io::Error::new(
+                io::ErrorKind::AlreadyExists,
+                "somebody else receives from the bus",
+            )
+        })?;
+        let (alive, gone) = mpsc::channel(1);
+        let farewell = Farewell::new(desk.clone(), alive.downgrade());
+        let gate = Arc::new(Gate::new(desk, dialects, http, bounds, farewell));
+        tokio::spawn(signals::pass_on(gate.clone(), signals));
+        tokio::spawn(sweep(gate.clone()));
+        for ((listener, socket), address) in sockets.into_iter().zip(&addresses) {
+            info!(%address, "listening for devices");
+            let gate = gate.clone();
+            tokio::spawn(listen::accept(gate, listener, socket, alive.clone()));
+        }
+        Ok(Running {
+            gate,
+            addresses,
+            gone,
+        })
+    }
+}
+
+async fn sweep(gate: Arc<Gate>) {
+    let mut tick = interval(SWEEP);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            biased;
+            () = gate.giving_up() => return,
+            _ = tick.tick() => gate.router.sweep(),
+        }
+    }
+}
+
+impl Running {
+    /// The addresses of the listeners, in the order of the settings, with the ports that they got.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Stops: nobody is let in any more, devices are told, their sessions are closed in the hub.
+    /// Returns when that is done, or when the time that the settings give for it is over.
+    pub async fn stop(self) {
+        let Self { gate, mut gone, .. } = self;
+        gate.advance(Stage::Stopping);
+        gate.router.stop();
+        let patience = gate.bounds.stop;
+        // Every task holds a sender; when the last one is gone there is nothing more to receive.
+        if timeout(patience, gone.recv()).await.is_err() {
+            warn!("some connections did not end in time");
+        }
+        gate.advance(Stage::GivingUp);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,604 @@
+//! One task serves one connection from its seat to its end.
+//!
+//! All that can happen is looked at in one poll: messages that the dialect has worked on, bytes to
+//! be written, bytes to be read, commands that wait, and time. Nothing is spawned and nothing is
+//! buffered while the connection is idle.
+
+use crate::{
+    commands,
+    door::Gate,
+    farewell::Admitted,
+    hello::{Line, disconnect},
+    listen::Duplex,
+    router::{Seated, Tally, granted},
+    seat::{Closing, Handed, Outgoing, Seat, published},
+    stream::poll_fill,
+};
+use bytes::{Buf, BytesMut};
+use futures_util::{StreamExt, future::BoxFuture, stream::FuturesOrdered};
+use hub::edge::{Dialect, Inbound, Profile, Session, Uplink, Verb};
+use model::{error::Fault, port::CloseReason};
+use std::{
+    future::{Future, poll_fn},
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+use tokio::time::{Instant, Sleep, sleep, timeout};
+use tracing::{debug, warn};
+use wire::mqtt::{
+    Connect, Disconnect, Effect, KeepAlive, Millis, Packet, Property, Publish, QoS, ReasonCode,
+    Subscribe, Ticket, Version, Will,
+};
+
+/// How long messages that were taken may go on after their connection has ended.
+const AFTERMATH: Duration = Duration::from_secs(5);
+/// How far a timer is set when nothing is to be expected.
+const FAR: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// A message that the dialect is done with.
+struct Done {
+    ticket: Option<Ticket>,
+    publish: Publish,
+    result: Result<Uplink, Fault>,
+}
+
+type Work = BoxFuture<'static, Done>;
+
+/// A connection of an admitted device.
+pub(crate) struct Conn<S> {
+    gate: Arc<Gate>,
+    line: Line<S>,
+    seat: Arc<Seat>,
+    session: Arc<Session>,
+    admitted: Admitted,
+    dialect: Arc<dyn Dialect>,
+    profile: Profile,
+    version: Version,
+    /// Taken from the seat, and not yet written.
+    writing: BytesMut,
+    unflushed: bool,
+    /// Messages that the dialect works on, in order of arrival. There only while there are any.
+    working: Option<FuturesOrdered<Work>>,
+    /// Hands over commands; there only while it does.
+    commands: Option<BoxFuture<'static, ()>>,
+    commands_again: bool,
+    keep_alive: KeepAlive,
+    /// Since when the client has read nothing of what waits.
+    stalled: Option<Millis>,
+    timer: Pin<Box<Sleep>>,
+    will: Option<Box<Will>>,
+}
+
+/// How a connection ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// The client said so.
+    Left,
+    /// The socket is gone.
+    Gone,
+    /// Nothing came for one and a half keep-alive intervals.
+    Silent,
+    /// The client does not read.
+    Stalled,
+    /// The client broke the protocol.
+    Broken(ReasonCode),
+    /// It may not do what it did.
+    NotAllowed,
+    /// We could not do what it asked.
+    Failed,
+    /// The server says so.
+    Told(CloseReason),
+}
+
+impl End {
+    /// For the journal of the device.
+    fn reason(self) -> &'static str {
+        match self {
+            Self::Left => "the device disconnected",
+            Self::Gone => "the connection was lost",
+            Self::Silent => "the device was silent for too long",
+            Self::Stalled => "the device did not read",
+            Self::Broken(_) => "the device broke the protocol",
+            Self::NotAllowed => "the device published without a right to",
+            Self::Failed => "the server could not store a message",
+            Self::Told(CloseReason::TakenOver) => "the device connected again",
+            Self::Told(CloseReason::Disabled) => "the device was disabled",
+            Self::Told(CloseReason::Deleted) => "the device was deleted",
+            Self::Told(CloseReason::CredentialReset) => "the credential was reset",
+            Self::Told(CloseReason::Stopping) => "the server stops",
+        }
+    }
+
+    /// What MQTT 5 clients are told (MQTT 5 §3.14.2.1).
+    fn code(self) -> Option<ReasonCode> {
+        match self {
+            Self::Left | Self::Gone | Self::Stalled => None,
+            Self::Silent => Some(ReasonCode::KeepAliveTimeout),
+            Self::Broken(reason) => Some(reason),
+            Self::NotAllowed => Some(ReasonCode::NotAuthorized),
+            Self::Failed => Some(ReasonCode::UnspecifiedError),
+            Self::Told(CloseReason::TakenOver) => Some(ReasonCode::SessionTakenOver),
+            Self::Told(CloseReason::Stopping) => Some(ReasonCode::ServerShuttingDown),
+            Self::Told(
+                CloseReason::Disabled | CloseReason::Deleted | CloseReason::CredentialReset,
+            ) => Some(ReasonCode::AdministrativeAction),
+        }
+    }
+}
+
+impl From<Closing> for End {
+    fn from(closing: Closing) -> Self {
+        match closing {
+            Closing::Told(reason) => Self::Told(reason),
+            Closing::Slow => Self::Stalled,
+            Closing::Broken(reason) => Self::Broken(reason),
+        }
+    }
+}
+
+/// Serves the connection to its end.
+pub(crate) async fn run<S: Duplex>(mut conn: Conn<S>) {
+    let end = poll_fn(|cx| conn.poll(cx)).await;
+    conn.end(end).await;
+}
+
+impl<S: Duplex> Conn<S> {
+    pub(crate) fn new(
+        gate: Arc<Gate>,
+        line: Line<S>,
+        seated: Seated,
+        dialect: Arc<dyn Dialect>,
+        profile: Profile,
+        admitted: Admitted,
+        connect: Box<Connect>,
+    ) -> Self {
+        let keep_alive = KeepAlive::new(connect.keep_alive, gate.router.now());
+        let mut conn = Self {
+            session: admitted.session().clone(),
+            admitted,
+            seat: seated.seat,
+            line,
+            dialect,
+            profile,
+            version: connect.version,
+            writing: BytesMut::new(),
+            unflushed: false,
+            working: None,
+            commands: None,
+            commands_again: false,
+            keep_alive,
+            stalled: None,
+            timer: Box::pin(sleep(FAR)),
+            will: connect.will.map(Box::new),
+            gate,
+        };
+        conn.set_timer();
+        if seated.present || seated.implicit {
+            conn.look_for_commands();
+        }
+        conn
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+        match self.advance(cx) {
+            Ok(()) => Poll::Pending,
+            Err(end) => Poll::Ready(end),
+        }
+    }
+
+    /// Does all that can be done now.
+    fn advance(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
+        loop {
+            let worked = self.poll_work(cx)?;
+            let held = !self.may_take();
+            let read = self.poll_input(cx)?;
+            self.poll_output(cx)?;
+            self.poll_commands(cx);
+            if !(worked || read || held && self.may_take()) {
+                return self.poll_timer(cx);
+            }
+        }
+    }
+
+    /// Whether another packet of the client may be taken. If not, it stays on the line: TCP tells
+    /// the client to slow down.
+    fn may_take(&self) -> bool {
+        let working = self.working.as_ref().map_or(0, FuturesOrdered::len);
+        working < self.gate.bounds.window && !self.seat.is_full(self.session.id)
+    }
+
+    fn poll_input(&mut self, cx: &mut Context<'_>) -> Result<bool, End> {
+        let mut progress = false;
+        while self.may_take() {
+            let Line {
+                stream,
+                decoder,
+                input,
+            } = &mut self.line;
+            match decoder.decode(input) {
+                Ok(Some(packet)) => {
+                    progress = true;
+                    self.take(packet, cx)?;
+                    continue;
+                }
+                Ok(None) => {}
+                Err(error) => return Err(End::Broken(error.reason())),
+            }
+            if input.is_empty() {
+                // Lets go of the memory until something arrives.
+                *input = BytesMut::new();
+            }
+            match poll_fill(stream, cx, input) {
+                Poll::Ready(Ok(0)) => return Err(End::Gone),
+                Poll::Ready(Ok(_)) => progress = true,
+                Poll::Ready(Err(error)) => {
+                    debug!(device = %self.session.device, %error, "connection lost");
+                    // A frame that is no MQTT is the client's doing.
+                    return Err(match error.kind() {
+                        std::io::ErrorKind::InvalidData => End::Broken(ReasonCode::ProtocolError),
+                        _ => End::Gone,
+                    });
+                }
+                Poll::Pending => break,
+            }
+        }
+        if progress {
+            self.keep_alive.heard(self.gate.router.now());
+        }
+        Ok(progress)
+    }
+
+    fn take(&mut self, packet: Packet, cx: &mut Context<'_>) -> Result<(), End> {
+        if let Packet::Publish(publish) = &packet {
+            if publish.qos.bits() > self.profile.qos {
+                return Err(End::Broken(ReasonCode::QoSNotSupported));
+            }
+            if publish.retain && !self.profile.retain {
+                return Err(End::Broken(ReasonCode::RetainNotSupported));
+            }
+        }
+        let now = self.gate.router.now();
+        for effect in self.seat.receive(self.session.id, packet, now) {
+            match effect {
+                Effect::Deliver(publish, ticket) => self.deliver(publish, ticket, cx)?,
+                Effect::Subscribe(request) => self.subscribe(&request),
+                Effect::Unsubscribe(request) => {
+                    let id = self.session.id;
+                    self.gate.router.unsubscribe(&self.seat, id, &request);
+                }
+                Effect::Disconnected(disconnect) => return Err(self.left(&disconnect)),
+                Effect::Auth(_) => return Err(End::Broken(ReasonCode::ProtocolError)),
+                Effect::Close(reason) => return Err(End::Broken(reason)),
+                // The seat has written these.
+                Effect::Send(_) | Effect::Publish(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// The client leaves; its will is void, unless it wants it published (MQTT 5 §3.14.2.1).
+    fn left(&mut self, disconnect: &Disconnect) -> End {
+        if disconnect.reason != ReasonCode::DisconnectWithWill {
+            self.will = None;
+        }
+        End::Left
+    }
+
+    fn deliver(
+        &mut self,
+        publish: Publish,
+        ticket: Option<Ticket>,
+        cx: &mut Context<'_>,
+    ) -> Result<(), End> {
+        if !self
+            .dialect
+            .may(&self.session, Verb::Publish, &publish.topic)
+        {
+            debug!(device = %self.session.device, topic = %publish.topic, "no right to publish");
+            if !self.profile.lenient {
+                return Err(End::NotAllowed);
+            }
+            self.gate.desk.dropped("unauthorised");
+            if let Some(ticket) = ticket {
+                // Only MQTT 5 has a word for it.
+                let reason = if self.version.is_v5() {
+                    ReasonCode::NotAuthorized
+                } else {
+                    ReasonCode::Success
+                };
+                self.seat.acknowledge(self.session.id, ticket, reason);
+            }
+            return Ok(());
+        }
+        self.gate.desk.up();
+        let mut work = work(&self.dialect, &self.session, publish, ticket);
+        if self.working.is_none() {
+            match work.as_mut().poll(cx) {
+                Poll::Ready(done) => return self.finish(done),
+                Poll::Pending => {}
+            }
+        }
+        self.working.get_or_insert_default().push_back(work);
+        Ok(())
+    }
+
+    fn poll_work(&mut self, cx: &mut Context<'_>) -> Result<bool, End> {
+        let mut progress = false;
+        while let Some(working) = &mut self.working {
+            match working.poll_next_unpin(cx) {
+                Poll::Ready(Some(done)) => {
+                    progress = true;
+                    self.finish(done)?;
+                }
+                Poll::Ready(None) => self.working = None,
+                Poll::Pending => break,
+            }
+        }
+        Ok(progress)
+    }
+
+    /// Acknowledges a message and hands out what came of it.
+    fn finish(&self, done: Done) -> Result<(), End> {
+        match done.result {
+            Ok(uplink) => {
+                if let Some(ticket) = done.ticket {
+                    let id = self.session.id;
+                    self.seat.acknowledge(id, ticket, ReasonCode::Success);
+                }
+                hand_out(&self.gate, &self.seat, done.publish, uplink);
+                Ok(())
+            }
+            Err(fault) => {
+                warn!(device = %self.session.device, %fault, "a message was not stored");
+                Err(End::Failed)
+            }
+        }
+    }
+
+    fn subscribe(&mut self, request: &Subscribe) {
+        let most = QoS::from_bits(self.profile.qos).unwrap_or(QoS::ExactlyOnce);
+        let verdicts: Vec<_> = request
+            .filters
+            .iter()
+            .map(|line| {
+                let filter = line.filter.pattern();
+                if self.dialect.may(&self.session, Verb::Subscribe, filter) {
+                    granted(line.options.qos, most)
+                } else {
+                    debug!(device = %self.session.device, filter, "no right to subscribe");
+                    ReasonCode::NotAuthorized
+                }
+            })
+            .collect();
+        let id = self.session.id;
+        self.gate
+            .router
+            .subscribe(&self.seat, id, request, &verdicts);
+        if verdicts.iter().any(|verdict| !verdict.is_error()) {
+            self.look_for_commands();
+        }
+    }
+
+    fn look_for_commands(&mut self) {
+        if self.commands.is_some() {
+            self.commands_again = true;
+        } else {
+            self.commands = Some(Box::pin(commands::hand_over(
+                self.gate.clone(),
+                self.seat.clone(),
+                self.session.clone(),
+                self.dialect.clone(),
+            )));
+        }
+    }
+
+    fn poll_commands(&mut self, cx: &mut Context<'_>) {
+        while let Some(commands) = &mut self.commands {
+            if commands.as_mut().poll(cx).is_pending() {
+                return;
+            }
+            self.commands = None;
+            if std::mem::take(&mut self.commands_again) {
+                self.look_for_commands();
+            }
+        }
+    }
+
+    fn poll_output(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
+        loop {
+            let busy = !self.writing.is_empty();
+            match self.seat.poll(self.session.id, busy, cx) {
+                Poll::Ready(Outgoing::Bytes(bytes)) => self.writing = bytes,
+                Poll::Ready(Outgoing::CommandsWait) => {
+                    self.look_for_commands();
+                    continue;
+                }
+                Poll::Ready(Outgoing::Close(closing)) => return Err(closing.into()),
+                Poll::Pending if !busy => break,
+                Poll::Pending => {}
+            }
+            match Pin::new(&mut self.line.stream).poll_write(cx, &self.writing) {
+                Poll::Ready(Ok(0)) | Poll::Ready(Err(_)) => return Err(End::Gone),
+                Poll::Ready(Ok(size)) => {
+                    self.writing.advance(size);
+                    self.unflushed = true;
+                    self.stalled = None;
+                    if self.writing.is_empty() {
+                        self.writing = BytesMut::new();
+                    }
+                }
+                Poll::Pending => {
+                    if self.stalled.is_none() {
+                        self.stalled = Some(self.gate.router.now());
+                        self.set_timer();
+                    }
+                    return Ok(());
+                }
+            }
+        }
+        if self.unflushed {
+            match Pin::new(&mut self.line.stream).poll_flush(cx) {
+                Poll::Ready(Ok(())) => self.unflushed = false,
+                Poll::Ready(Err(_)) => return Err(End::Gone),
+                Poll::Pending => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn poll_timer(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
+        while self.timer.as_mut().poll(cx).is_ready() {
+            let now = self.gate.router.now();
+            if self
+                .stall_deadline()
+                .is_some_and(|deadline| now >= deadline)
+            {
+                return Err(End::Stalled);
+            }
+            if self.keep_alive.is_over(now) {
+                if self.may_take() {
+                    return Err(End::Silent);
+                }
+                // It is we who do not listen.
+                self.keep_alive.heard(now);
+            }
+            self.set_timer();
+        }
+        Ok(())
+    }
+
+    fn stall_deadline(&self) -> Option<Millis> {
+        let patience = u64::try_from(self.gate.bounds.stall.as_millis()).unwrap_or(u64::MAX);
+        self.stalled.map(|since| since.saturating_add(patience))
+    }
+
+    fn set_timer(&mut self) {
+        let now = self.gate.router.now();
+        let next = [self.keep_alive.deadline(), self.stall_deadline()];
+        let wait = next.into_iter().flatten().min().map_or(FAR, |deadline| {
+            // One more than what is left, as both clocks round down.
+            Duration::from_millis(deadline.saturating_sub(now) + 1)
+        });
+        self.timer.as_mut().reset(Instant::now() + wait);
+    }
+
+    /// Leaves the seat, says goodbye, finishes what was begun, and ends the session.
+    async fn end(mut self, end: End) {
+        debug!(device = %self.session.device, reason = end.reason(), ?end, "connection ends");
+        let forget = end == End::Told(CloseReason::Deleted);
+        self.gate.router.leave(&self.seat, self.session.id, forget);
+        let mut words = std::mem::take(&mut self.writing);
+        if self.version.is_v5()
+            && let Some(code) = end.code()
+        {
+            disconnect(code, &mut words);
+        }
+        let Self {
+            gate,
+            line,
+            seat,
+            session,
+            admitted,
+            dialect,
+            working,
+            will,
+            ..
+        } = self;
+        let part = async {
+            if end != End::Gone {
+                line.part(&words).await;
+            }
+        };
+        let finish = async {
+            let after = aftermath(&gate, &seat, &session, &dialect, working, will);
+            let _ = timeout(AFTERMATH, after).await;
+            admitted.close(end.reason());
+        };
+        Box::pin(async { tokio::join!(part, finish) }).await;
+    }
+}
+
+/// One message on its way through the dialect.
+fn work(
+    dialect: &Arc<dyn Dialect>,
+    session: &Arc<Session>,
+    publish: Publish,
+    ticket: Option<Ticket>,
+) -> Work {
+    let dialect = dialect.clone();
+    let session = session.clone();
+    Box::pin(async move {
+        let inbound = Inbound {
+            topic: publish.topic.to_string(),
+            payload: publish.payload.clone(),
+            qos: publish.qos.bits(),
+        };
+        let result = dialect.uplink(&session, inbound).await;
+        Done {
+            ticket,
+            publish,
+            result,
+        }
+    })
+}
+
+/// Hands out what came of a message.
+fn hand_out(gate: &Gate, seat: &Arc<Seat>, publish: Publish, uplink: Uplink) {
+    let router = &gate.router;
+    let mut tally = Tally::default();
+    for reply in uplink.replies {
+        tally.add(seat.deliver(reply, router.now()));
+    }
+    if uplink.fan_out {
+        let message = published(publish, router.now());
+        if message.retain && !router.retain(message.clone()) {
+            tally.add(Handed::Dropped);
+        }
+        tally += router.publish(&message, Some(seat), None);
+    }
+    gate.count(tally);
+}
+
+/// Lets messages that were taken come to their end, and publishes the will of a client that did
+/// not say goodbye (MQTT 3.1.1 §3.1.2.5). A Will Delay Interval is taken for zero, as MQTT 5
+/// §3.1.3.2.2 leaves it to the server how long it waits at most.
+async fn aftermath(
+    gate: &Gate,
+    seat: &Arc<Seat>,
+    session: &Arc<Session>,
+    dialect: &Arc<dyn Dialect>,
+    working: Option<FuturesOrdered<Work>>,
+    will: Option<Box<Will>>,
+) {
+    let mut working = working.unwrap_or_default();
+    if let Some(will) = will
+        && dialect.may(session, Verb::Publish, &will.topic)
+    {
+        let Will {
+            topic,
+            payload,
+            qos,
+            retain,
+            mut properties,
+        } = *will;
+        properties.retain(|property| !matches!(property, Property::WillDelayInterval(_)));
+        let publish = Publish {
+            dup: false,
+            qos,
+            retain,
+            topic,
+            packet_id: None,
+            properties,
+            payload: payload.into_bytes(),
+        };
+        working.push_back(work(dialect, session, publish, None));
+    }
+    while let Some(done) = working.next().await {
+        match done.result {
+            Ok(uplink) => hand_out(gate, seat, done.publish, uplink),
+            Err(fault) => warn!(device = %session.device, %fault, "a message was not stored"),
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! What connections ask of the hub once a dialect has let a device in.
+
+use async_trait::async_trait;
+use hub::{Hub, edge::Session};
+use model::{command::Command, error::Fault, id::CommandId};
+
+/// The hub's verbs that are the same for every dialect. A trait, so that tests of sockets need no
+/// store.
+#[async_trait]
+pub(crate) trait Desk: Send + Sync {
+    /// `Hub::session_close`.
+    async fn close(&self, session: &Session, reason: &str) -> Result<(), Fault>;
+    /// `Hub::commands_waiting`.
+    async fn waiting(&self, session: &Session) -> Result<Vec<Command>, Fault>;
+    /// `Hub::command_sent`.
+    async fn sent(&self, session: &Session, command: CommandId) -> Result<bool, Fault>;
+    /// Counts a message from a device.
+    fn up(&self);
+    /// Counts messages to devices.
+    fn down(&self, count: u64);
+    /// Counts a message that was dropped.
+    fn dropped(&self, reason: &'static str);
+}
+
+#[async_trait]
+impl Desk for Hub {
+    async fn close(&self, session: &Session, reason: &str) -> Result<(), Fault> {
+        self.session_close(session, reason).await
+    }
+
+    async fn waiting(&self, session: &Session) -> Result<Vec<Command>, Fault> {
+        self.commands_waiting(session).await
+    }
+
+    async fn sent(&self, session: &Session, command: CommandId) -> Result<bool, Fault> {
+        self.command_sent(session, command).await
+    }
+
+    fn up(&self) {
+        self.metrics().message_up();
+    }
+
+    fn down(&self, count: u64) {
+        for _ in 0..count {
+            self.metrics().message_down();
+        }
+    }
+
+    fn dropped(&self, reason: &'static str) {
+        self.metrics().publish_dropped(reason);
+    }
+}

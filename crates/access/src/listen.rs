@@ -1,0 +1,299 @@
+//! Listening sockets: what a client wants is told from its first bytes.
+//!
+//! One port can serve TLS and clear text, MQTT, WebSocket and HTTP (spec/alink-wire.md §1, item
+//! 10): 0x16 begins a TLS handshake, 0x10 a CONNECT, a letter an HTTP request; inside TLS the same
+//! question is asked again.
+
+use crate::{
+    door::Gate,
+    hello,
+    settings::Listener,
+    stream::Prefixed,
+    websocket,
+    websocket::{HEAD, Head},
+};
+use bytes::BytesMut;
+use futures_util::future::BoxFuture;
+use hub::edge::{Channel, Peer};
+use socket2::{Domain, Protocol, Socket, Type};
+use std::{
+    convert::Infallible,
+    io,
+    net::{IpAddr, SocketAddr},
+    pin::Pin,
+    sync::Arc,
+    time::Duration,
+};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite},
+    net::{TcpListener, TcpStream},
+    sync::mpsc,
+    time::{Instant, timeout_at},
+};
+use tokio_openssl::SslStream;
+use tokio_tungstenite::tungstenite::http::StatusCode;
+use tracing::{debug, warn};
+
+/// Connections that the kernel keeps for us until we accept them.
+const BACKLOG: i32 = 4096;
+/// How long we wait after the kernel refused to accept, most likely for lack of file descriptors.
+const BREATH: Duration = Duration::from_millis(100);
+
+/// A stream of bytes in both directions.
+pub trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Duplex for S {}
+
+/// A stream whose kind does not matter any more.
+pub type BoxedStream = Box<dyn Duplex>;
+
+/// Serves HTTP on a stream from its first byte to its end; the channel of the peer tells whether
+/// TLS is around it.
+pub type HttpService = Arc<dyn Fn(BoxedStream, Peer) -> BoxFuture<'static, ()> + Send + Sync>;
+
+/// Opens a listening socket.
+pub(crate) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
+    socket.set_reuse_address(true)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(false)?;
+    }
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    TcpListener::from_std(socket.into())
+}
+
+/// Accepts connections until the gate closes. Every task that comes of it holds `alive`.
+pub(crate) async fn accept(
+    gate: Arc<Gate>,
+    listener: Arc<Listener>,
+    socket: TcpListener,
+    alive: mpsc::Sender<Infallible>,
+) {
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            () = gate.stopping() => return,
+            accepted = socket.accept() => accepted,
+        };
+        let (stream, from) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                warn!(%error, address = %listener.address, "accept failed");
+                tokio::time::sleep(BREATH).await;
+                continue;
+            }
+        };
+        let gate = gate.clone();
+        let listener = listener.clone();
+        let alive = alive.clone();
+        let address = from.ip().to_canonical();
+        // A place is held until the connection ends. Beyond the places there is a lobby, where
+        // clients are told so; beyond the lobby they find a closed door.
+        if let Ok(place) = gate.places.clone().try_acquire_owned() {
+            tokio::spawn(async move {
+                serve(gate, listener, stream, address).await;
+                drop((place, alive));
+            });
+        } else if let Ok(place) = gate.lobby.clone().try_acquire_owned() {
+            tokio::spawn(async move {
+                turn_away(gate, stream).await;
+                drop((place, alive));
+            });
+        }
+    }
+}
+
+/// Tells a client that the server is full, in its own words where that costs us little.
+async fn turn_away(gate: Arc<Gate>, mut stream: TcpStream) {
+    let deadline = Instant::now() + gate.bounds.hello;
+    let told = timeout_at(deadline, async {
+        match first_byte(&stream).await? {
+            First::Mqtt => hello::turn_away(&gate, stream, BytesMut::new()).await,
+            First::Http => {
+                websocket::turn_away(
+                    &mut stream,
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "the server has as many connections as it may have",
+                )
+                .await
+            }
+            First::Tls | First::Other => Ok(()),
+        }
+    });
+    tokio::select! {
+        biased;
+        () = gate.stopping() => {}
+        _ = Box::pin(told) => {}
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum First {
+    Tls,
+    Mqtt,
+    Http,
+    Other,
+}
+
+impl First {
+    fn of(byte: u8) -> Self {
+        match byte {
+            0x16 => Self::Tls,
+            0x10 => Self::Mqtt,
+            b'A'..=b'Z' => Self::Http,
+            _ => Self::Other,
+        }
+    }
+}
+
+async fn first_byte(stream: &TcpStream) -> io::Result<First> {
+    let mut byte = [0];
+    match stream.peek(&mut byte).await? {
+        0 => Err(io::ErrorKind::UnexpectedEof.into()),
+        _ => Ok(First::of(byte[0])),
+    }
+}
+
+/// From an accepted socket to its end.
+async fn serve(gate: Arc<Gate>, listener: Arc<Listener>, stream: TcpStream, address: IpAddr) {
+    // Answers are small and each is waited for.
+    let _ = stream.set_nodelay(true);
+    let deadline = Instant::now() + gate.bounds.hello;
+    let shaken = tokio::select! {
+        biased;
+        () = gate.stopping() => return,
+        shaken = Box::pin(timeout_at(deadline, shake(&listener, stream))) => shaken,
+    };
+    let ended = match shaken {
+        Ok(Ok(Shaken::Clear(stream))) => {
+            speak(&gate, &listener, stream, address, false, deadline).await
+        }
+        Ok(Ok(Shaken::Encrypted(stream))) => {
+            speak(&gate, &listener, stream, address, true, deadline).await
+        }
+        Ok(Err(error)) => Err(error),
+        Err(_) => Err(io::ErrorKind::TimedOut.into()),
+    };
+    if let Err(error) = ended {
+        debug!(%address, %error, "connection ended before its hello");
+    }
+}
+
+enum Shaken {
+    Clear(TcpStream),
+    Encrypted(SslStream<TcpStream>),
+}
+
+async fn shake(listener: &Listener, mut stream: TcpStream) -> io::Result<Shaken> {
+    let first = first_byte(&stream).await?;
+    match (first, listener.security.tls()) {
+        (First::Tls, Some(tls)) => {
+            let ssl = tls.handshake().map_err(io::Error::other)?;
+            let mut stream = SslStream::new(ssl, stream).map_err(io::Error::other)?;
+            Pin::new(&mut stream)
+                .accept()
+                .await
+                .map_err(io::Error::other)?;
+            Ok(Shaken::Encrypted(stream))
+        }
+        (First::Mqtt | First::Http, _) if listener.security.allows_clear() => {
+            Ok(Shaken::Clear(stream))
+        }
+        (First::Http, _) => {
+            let why = "this port speaks TLS only";
+            websocket::turn_away(&mut stream, StatusCode::BAD_REQUEST, why).await?;
+            Err(io::Error::other(why))
+        }
+        _ => Err(io::Error::other("neither TLS, MQTT nor HTTP, or not here")),
+    }
+}
+
+/// What the bytes behind a possible handshake turned out to be.
+enum Asked<S> {
+    Mqtt(S, BytesMut),
+    Upgraded(Box<websocket::Frames<S>>),
+    Http(Prefixed<S>),
+}
+
+async fn speak<S: Duplex + 'static>(
+    gate: &Arc<Gate>,
+    listener: &Listener,
+    stream: S,
+    address: IpAddr,
+    secure: bool,
+    deadline: Instant,
+) -> io::Result<()> {
+    let asked = tokio::select! {
+        biased;
+        () = gate.stopping() => return Ok(()),
+        asked = Box::pin(timeout_at(deadline, ask(gate, listener, stream))) => asked??,
+    };
+    let peer = |clear, encrypted| Peer {
+        address,
+        channel: if secure { encrypted } else { clear },
+    };
+    match asked {
+        Asked::Mqtt(stream, first) => {
+            let peer = peer(Channel::Tcp, Channel::Tls);
+            Box::pin(hello::serve(gate.clone(), stream, first, peer, deadline)).await;
+        }
+        Asked::Upgraded(frames) => {
+            let peer = peer(Channel::Ws, Channel::Wss);
+            let first = BytesMut::new();
+            Box::pin(hello::serve(gate.clone(), frames, first, peer, deadline)).await;
+        }
+        Asked::Http(stream) => {
+            if let Some(service) = &gate.http {
+                let peer = peer(Channel::Http, Channel::Https);
+                let served = service(Box::new(stream), peer);
+                tokio::select! {
+                    biased;
+                    () = gate.giving_up() => {}
+                    () = served => {}
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn ask<S: Duplex>(gate: &Gate, listener: &Listener, mut stream: S) -> io::Result<Asked<S>> {
+    let speaks = listener.speaks;
+    let mut first = BytesMut::new();
+    loop {
+        first.reserve(512);
+        if stream.read_buf(&mut first).await? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        let kind = First::of(first[0]);
+        if kind == First::Mqtt && speaks.mqtt {
+            return Ok(Asked::Mqtt(stream, first));
+        }
+        if kind != First::Http || !(speaks.http || speaks.websocket) {
+            return Err(io::Error::other("a protocol that is not spoken here"));
+        }
+        match websocket::head(&first) {
+            Head::Half if first.len() < HEAD => {}
+            Head::Upgrade(request, size) if speaks.websocket => {
+                let rest = first.split_off(size).to_vec();
+                let packet = gate.bounds.packet;
+                let frames = websocket::accept(stream, &request, rest, packet).await?;
+                return Ok(Asked::Upgraded(Box::new(frames)));
+            }
+            _ if speaks.http && gate.http.is_some() => {
+                return Ok(Asked::Http(Prefixed::new(first.freeze(), stream)));
+            }
+            _ => {
+                let why = "this port speaks MQTT, also over WebSocket";
+                websocket::turn_away(&mut stream, StatusCode::NOT_FOUND, why).await?;
+                return Err(io::Error::other("HTTP where it is not spoken"));
+            }
+        }
+    }
+}

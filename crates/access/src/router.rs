@@ -1,0 +1,588 @@
+//! Who sits where, and who gets what.
+//!
+//! Seats are found by the device's id, never by the client id, which a device makes up. Locks are
+//! taken in this order: a shard, a seat, the tree of filters, the list of those away; a publisher
+//! looks its receivers up first and takes their seats' locks one by one afterwards.
+
+use crate::{
+    seat::{Arrival, Closing, Handed, Seat},
+    settings::Bounds,
+};
+use hub::edge::Session;
+use model::{
+    id::{IotId, ProductKey, SessionId},
+    port::{Audience, CloseReason},
+};
+use parking_lot::{Mutex, RwLock};
+use std::{
+    collections::{BTreeMap, HashMap, VecDeque, hash_map::RandomState},
+    hash::{BuildHasher, Hash, Hasher},
+    ops::AddAssign,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+use tokio::time::Instant;
+use wire::mqtt::{
+    Delivery, Grant, Message, Millis, QoS, ReasonCode, RetainHandling, Subscribe, Subscription,
+    Subscriptions, TopicFilter, TopicName, Unsubscribe,
+};
+
+const SHARDS: usize = 64;
+/// How long a word to close a connection is remembered for one that is just coming in.
+const MEMORY: Duration = Duration::from_secs(60);
+/// How many such words are remembered.
+const WORDS: usize = 10_000;
+/// Retained messages that are kept, and their bytes.
+const RETAINED: usize = 10_000;
+const RETAINED_BYTES: usize = 64 * 1024 * 1024;
+
+/// The registry of seats.
+pub(crate) struct Router {
+    started: Instant,
+    shards: [Mutex<HashMap<IotId, Arc<Seat>>>; SHARDS],
+    hasher: RandomState,
+    routes: RwLock<Subscriptions<Route, ()>>,
+    away: Mutex<BTreeMap<(Millis, u64), Arc<Seat>>>,
+    numbers: AtomicU64,
+    turns: AtomicUsize,
+    closed: Mutex<VecDeque<Closed>>,
+    stopping: AtomicBool,
+    retained: Mutex<Retained>,
+    bounds: Bounds,
+}
+
+/// A word to close a connection that was not there.
+struct Closed {
+    at: Instant,
+    iot_id: IotId,
+    session: Option<SessionId>,
+    reason: CloseReason,
+}
+
+#[derive(Default)]
+struct Retained {
+    messages: BTreeMap<String, Arc<Message>>,
+    bytes: usize,
+}
+
+/// A subscriber of a filter, and the group in which it shares.
+struct Route {
+    seat: Arc<Seat>,
+    group: Option<Box<str>>,
+}
+
+impl PartialEq for Route {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.seat, &other.seat) && self.group == other.group
+    }
+}
+
+impl Eq for Route {}
+
+impl Hash for Route {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        Arc::as_ptr(&self.seat).hash(state);
+        self.group.hash(state);
+    }
+}
+
+impl Route {
+    fn new(seat: &Arc<Seat>, filter: &TopicFilter) -> Self {
+        Self {
+            seat: seat.clone(),
+            group: filter.shared().map(|shared| shared.group.into()),
+        }
+    }
+}
+
+/// A device that sat down.
+pub(crate) struct Seated {
+    pub(crate) seat: Arc<Seat>,
+    /// Whether its former session goes on.
+    pub(crate) present: bool,
+    pub(crate) implicit: bool,
+}
+
+/// How many messages were handed on, and how many were dropped.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Tally {
+    pub(crate) on: u64,
+    pub(crate) dropped: u64,
+}
+
+impl Tally {
+    pub(crate) fn add(&mut self, handed: Handed) {
+        match handed {
+            Handed::On => self.on += 1,
+            Handed::Dropped => self.dropped += 1,
+            Handed::Unwanted => {}
+        }
+    }
+}
+
+impl AddAssign for Tally {
+    fn add_assign(&mut self, other: Self) {
+        self.on += other.on;
+        self.dropped += other.dropped;
+    }
+}
+
+impl Router {
+    pub(crate) fn new(bounds: &Bounds) -> Self {
+        Self {
+            started: Instant::now(),
+            shards: std::array::from_fn(|_| Mutex::default()),
+            hasher: RandomState::new(),
+            routes: RwLock::default(),
+            away: Mutex::default(),
+            numbers: AtomicU64::new(0),
+            turns: AtomicUsize::new(0),
+            closed: Mutex::default(),
+            stopping: AtomicBool::new(false),
+            retained: Mutex::default(),
+            bounds: bounds.clone(),
+        }
+    }
+
+    /// Milliseconds on a clock that never goes back.
+    pub(crate) fn now(&self) -> Millis {
+        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(Millis::MAX)
+    }
+
+    fn shard(&self, id: &IotId) -> &Mutex<HashMap<IotId, Arc<Seat>>> {
+        let at = usize::try_from(self.hasher.hash_one(id) % SHARDS as u64).unwrap_or(0);
+        &self.shards[at]
+    }
+
+    fn find(&self, id: &IotId) -> Option<Arc<Seat>> {
+        self.shard(id).lock().get(id).cloned()
+    }
+
+    /// Seats a device; whoever sat there for the same device is told to leave ([AL-3.4]). `since`
+    /// is when the device began to be admitted: a word to close it that came after that holds.
+    pub(crate) fn arrive(
+        &self,
+        session: &Session,
+        clean: bool,
+        since: Instant,
+        mut arrival: Arrival,
+    ) -> Seated {
+        let now = self.now();
+        let implicit = arrival.implicit;
+        let id = &session.iot_id;
+        let mut shard = self.shard(id).lock();
+        let kept = match shard.get(id) {
+            Some(seat) => {
+                let mut state = seat.lock();
+                if clean || state.is_fleeting(now) {
+                    state.evict();
+                    let until = state.until.take();
+                    self.vacate(seat, &state.mqtt, until);
+                    None
+                } else {
+                    if let Some(until) = state.until.take() {
+                        self.forget_away(until, seat);
+                    }
+                    Some(seat.clone())
+                }
+            }
+            None => None,
+        };
+        let present = kept.is_some();
+        let seat = kept.unwrap_or_else(|| {
+            let product = session.device.product.clone();
+            let seat = Arc::new(Seat::new(id.clone(), product, &self.bounds));
+            shard.insert(id.clone(), seat.clone());
+            seat
+        });
+        arrival.connack.session_present = present;
+        let mut state = seat.lock();
+        state.arrive(arrival, now);
+        if let Some(reason) = self.closed_since(id, session.id, since) {
+            state.close_live(Closing::Told(reason));
+        }
+        drop(state);
+        Seated {
+            seat,
+            present,
+            implicit,
+        }
+    }
+
+    /// The connection of a seat is gone.
+    pub(crate) fn leave(&self, seat: &Arc<Seat>, session: SessionId, forget: bool) {
+        let now = self.now();
+        let mut shard = self.shard(&seat.iot_id).lock();
+        let mut state = seat.lock();
+        if state.live_session() != Some(session) {
+            return;
+        }
+        let longest = now.saturating_add(millis(self.bounds.session_life));
+        let until = state.leave(now).map_or(longest, |until| until.min(longest));
+        if forget || until <= now {
+            self.vacate(seat, &state.mqtt, None);
+            drop(state);
+            remove(&mut shard, seat);
+        } else {
+            state.until = Some(until);
+            let number = self.numbers.fetch_add(1, Ordering::Relaxed);
+            drop(state);
+            self.away.lock().insert((until, number), seat.clone());
+        }
+        drop(shard);
+        self.sweep();
+    }
+
+    /// Forgets sessions whose time is over, and those next to it when there are too many.
+    pub(crate) fn sweep(&self) {
+        let now = self.now();
+        loop {
+            let seat = {
+                let mut away = self.away.lock();
+                let due = away
+                    .first_key_value()
+                    .is_some_and(|((until, _), _)| *until <= now);
+                if !due && away.len() <= self.bounds.sessions {
+                    return;
+                }
+                away.pop_first()
+            };
+            let Some(((until, _), seat)) = seat else {
+                return;
+            };
+            let mut shard = self.shard(&seat.iot_id).lock();
+            let mut state = seat.lock();
+            if state.until == Some(until) {
+                state.until = None;
+                self.vacate(&seat, &state.mqtt, None);
+                drop(state);
+                remove(&mut shard, &seat);
+            }
+        }
+    }
+
+    /// Takes all that a seat subscribes to out of the tree; the seat is locked.
+    fn vacate(&self, seat: &Arc<Seat>, mqtt: &wire::mqtt::Session, until: Option<Millis>) {
+        if !mqtt.subscriptions().is_empty() {
+            let mut routes = self.routes.write();
+            for subscription in mqtt.subscriptions() {
+                routes.remove(
+                    &subscription.filter,
+                    &Route::new(seat, &subscription.filter),
+                );
+            }
+        }
+        if let Some(until) = until {
+            self.forget_away(until, seat);
+        }
+    }
+
+    fn forget_away(&self, until: Millis, seat: &Arc<Seat>) {
+        let mut away = self.away.lock();
+        let at = away
+            .range((until, 0)..=(until, u64::MAX))
+            .find(|(_, other)| Arc::ptr_eq(other, seat))
+            .map(|(key, _)| *key);
+        if let Some(at) = at {
+            away.remove(&at);
+        }
+    }
+
+    /// Answers a SUBSCRIBE with these verdicts, and hands out retained messages.
+    pub(crate) fn subscribe(
+        &self,
+        seat: &Arc<Seat>,
+        session: SessionId,
+        request: &Subscribe,
+        verdicts: &[ReasonCode],
+    ) {
+        let now = self.now();
+        let mut state = seat.lock();
+        if state.live_session() != Some(session) {
+            return;
+        }
+        let mut effects = Vec::new();
+        let grants = state.mqtt.subscribe(request, verdicts, &mut effects);
+        {
+            let mut routes = self.routes.write();
+            for grant in &grants {
+                let filter = &grant.subscription.filter;
+                routes.insert(filter, Route::new(seat, filter), ());
+            }
+        }
+        for grant in &grants {
+            state.switch(&grant.subscription.filter, true);
+        }
+        state.carry_out(effects);
+        for grant in &grants {
+            for message in self.retained_for(grant) {
+                let delivery = Delivery::retained(message, &grant.subscription);
+                state.hand(delivery, now);
+            }
+        }
+    }
+
+    /// Answers an UNSUBSCRIBE; filters of implicit subscriptions are switched off with it.
+    pub(crate) fn unsubscribe(&self, seat: &Arc<Seat>, session: SessionId, request: &Unsubscribe) {
+        let mut state = seat.lock();
+        if state.live_session() != Some(session) {
+            return;
+        }
+        let mut effects = Vec::new();
+        let gone = state.mqtt.unsubscribe(request, &mut effects);
+        if !gone.is_empty() {
+            let mut routes = self.routes.write();
+            for subscription in &gone {
+                let filter = &subscription.filter;
+                routes.remove(filter, &Route::new(seat, filter));
+            }
+        }
+        for filter in &request.filters {
+            state.switch(filter, false);
+        }
+        state.carry_out(effects);
+    }
+
+    /// Hands a published message to all who subscribe to its topic, of one product or of any.
+    pub(crate) fn publish(
+        &self,
+        message: &Arc<Message>,
+        from: Option<&Arc<Seat>>,
+        product: Option<&ProductKey>,
+    ) -> Tally {
+        let mut seats: Vec<Arc<Seat>> = Vec::new();
+        let mut groups: HashMap<Box<str>, Vec<Arc<Seat>>> = HashMap::new();
+        self.routes.read().matching(&message.topic, |route, ()| {
+            if product.is_some_and(|product| *product != route.seat.product) {
+                return;
+            }
+            match &route.group {
+                None => seats.push(route.seat.clone()),
+                Some(group) => groups
+                    .entry(group.clone())
+                    .or_default()
+                    .push(route.seat.clone()),
+            }
+        });
+        // A seat under several matching filters is there as often.
+        if seats.len() > 1 {
+            seats.sort_unstable_by_key(Arc::as_ptr);
+            seats.dedup_by(|one, other| Arc::ptr_eq(one, other));
+        }
+        let now = self.now();
+        let from = from.map(|seat| &**seat);
+        let mut tally = Tally::default();
+        for seat in seats {
+            tally.add(seat.publish(message, from, now));
+        }
+        for (group, members) in groups {
+            tally.add(self.share(message, &group, &members, now));
+        }
+        tally
+    }
+
+    /// One member of a group gets the message, in turn; those who are connected come first.
+    fn share(
+        &self,
+        message: &Arc<Message>,
+        group: &str,
+        members: &[Arc<Seat>],
+        now: Millis,
+    ) -> Handed {
+        let turn = self.turns.fetch_add(1, Ordering::Relaxed);
+        let chosen = |live: bool| {
+            (0..members.len())
+                .map(|step| &members[turn.wrapping_add(step) % members.len()])
+                .find_map(|seat| {
+                    let state = seat.lock();
+                    let fits = !live || state.live_session().is_some();
+                    fits.then(|| shared(state.mqtt.subscriptions(), group, &message.topic))?
+                        .map(|subscription| (seat, subscription))
+                })
+        };
+        match chosen(true).or_else(|| chosen(false)) {
+            Some((seat, subscription)) => seat.publish_by(message, &subscription, now),
+            None => Handed::Unwanted,
+        }
+    }
+
+    /// Hands a message that another node or an application published to its audience.
+    pub(crate) fn announce(&self, to: &Audience, message: &Arc<Message>) -> Tally {
+        match to {
+            Audience::Device(id) => {
+                let mut tally = Tally::default();
+                if let Some(seat) = self.find(id) {
+                    tally.add(seat.publish(message, None, self.now()));
+                }
+                tally
+            }
+            Audience::Product(product) => self.publish(message, None, Some(product)),
+        }
+    }
+
+    /// Keeps a message as the last one of its topic; an empty one takes it away (MQTT 5
+    /// §3.3.1.3). False when there is no room.
+    pub(crate) fn retain(&self, message: Arc<Message>) -> bool {
+        self.retained.lock().put(message)
+    }
+
+    fn retained_for(&self, grant: &Grant) -> Vec<Arc<Message>> {
+        let Subscription {
+            filter, options, ..
+        } = &grant.subscription;
+        let asked = match options.retain_handling {
+            RetainHandling::Send => true,
+            RetainHandling::SendIfNew => !grant.replaced,
+            RetainHandling::Never => false,
+        };
+        if !asked || filter.shared().is_some() {
+            return Vec::new();
+        }
+        self.retained.lock().matching(filter)
+    }
+
+    /// Ends the connection of a device. One that is just being admitted finds the word when it
+    /// arrives, so it is written down before we look.
+    pub(crate) fn close(&self, iot_id: &IotId, session: Option<SessionId>, reason: CloseReason) {
+        self.write_down(iot_id, session, reason);
+        let Some(seat) = self.find(iot_id) else {
+            return;
+        };
+        if seat.close(session, Closing::Told(reason)) || reason != CloseReason::Deleted {
+            return;
+        }
+        let mut shard = self.shard(iot_id).lock();
+        let mut state = seat.lock();
+        if state.live_session().is_none() {
+            let until = state.until.take();
+            self.vacate(&seat, &state.mqtt, until);
+            drop(state);
+            remove(&mut shard, &seat);
+        }
+    }
+
+    fn write_down(&self, iot_id: &IotId, session: Option<SessionId>, reason: CloseReason) {
+        let at = Instant::now();
+        let old = |word: &Closed| at.duration_since(word.at) > MEMORY;
+        let mut closed = self.closed.lock();
+        while closed.len() >= WORDS || closed.front().is_some_and(old) {
+            closed.pop_front();
+        }
+        let iot_id = iot_id.clone();
+        closed.push_back(Closed {
+            at,
+            iot_id,
+            session,
+            reason,
+        });
+    }
+
+    fn closed_since(
+        &self,
+        iot_id: &IotId,
+        session: SessionId,
+        since: Instant,
+    ) -> Option<CloseReason> {
+        if self.stopping.load(Ordering::Acquire) {
+            return Some(CloseReason::Stopping);
+        }
+        let closed = self.closed.lock();
+        closed
+            .iter()
+            .rev()
+            .take_while(|word| word.at >= since)
+            .find(|word| {
+                word.iot_id == *iot_id && word.session.is_none_or(|named| named == session)
+            })
+            .map(|word| word.reason)
+    }
+
+    /// Commands wait for a device.
+    pub(crate) fn commands_wait(&self, iot_id: &IotId) {
+        if let Some(seat) = self.find(iot_id) {
+            seat.commands_wait();
+        }
+    }
+
+    /// Ends all connections, and those that still come in.
+    pub(crate) fn stop(&self) {
+        self.stopping.store(true, Ordering::Release);
+        for shard in &self.shards {
+            for seat in shard.lock().values() {
+                seat.close(None, Closing::Told(CloseReason::Stopping));
+            }
+        }
+    }
+}
+
+fn millis(time: Duration) -> Millis {
+    u64::try_from(time.as_millis()).unwrap_or(Millis::MAX)
+}
+
+/// Takes a seat out of its shard, unless another one has its place.
+fn remove(shard: &mut HashMap<IotId, Arc<Seat>>, seat: &Arc<Seat>) {
+    if shard
+        .get(&seat.iot_id)
+        .is_some_and(|other| Arc::ptr_eq(other, seat))
+    {
+        shard.remove(&seat.iot_id);
+    }
+}
+
+/// The subscription by which a session shares a topic in a group.
+fn shared(subscriptions: &[Subscription], group: &str, topic: &TopicName) -> Option<Subscription> {
+    subscriptions
+        .iter()
+        .find(|subscription| {
+            let filter = &subscription.filter;
+            filter.shared().is_some_and(|shared| shared.group == group) && filter.matches(topic)
+        })
+        .cloned()
+}
+
+impl Retained {
+    fn put(&mut self, message: Arc<Message>) -> bool {
+        let topic = message.topic.to_string();
+        if let Some(former) = self.messages.remove(&topic) {
+            self.bytes -= weight(&former);
+        }
+        if message.payload.is_empty() {
+            return true;
+        }
+        let weight = weight(&message);
+        if self.messages.len() >= RETAINED || self.bytes + weight > RETAINED_BYTES {
+            return false;
+        }
+        self.bytes += weight;
+        self.messages.insert(topic, message);
+        true
+    }
+
+    fn matching(&self, filter: &TopicFilter) -> Vec<Arc<Message>> {
+        if !filter.has_wildcard() {
+            return self
+                .messages
+                .get(filter.pattern())
+                .cloned()
+                .into_iter()
+                .collect();
+        }
+        self.messages
+            .values()
+            .filter(|message| filter.matches(&message.topic))
+            .cloned()
+            .collect()
+    }
+}
+
+fn weight(message: &Message) -> usize {
+    message.topic.len() + message.payload.len()
+}
+
+/// The level that a subscription gets.
+pub(crate) fn granted(asked: QoS, most: QoS) -> ReasonCode {
+    ReasonCode::granted(asked.min(most))
+}

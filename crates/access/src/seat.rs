@@ -1,0 +1,482 @@
+//! The place of one device among those who send and receive: its MQTT session, which may outlive
+//! its connection, and the bytes that wait to be written to that connection.
+//!
+//! Whoever has a message for the device appends it here, already encoded, under a short lock, and
+//! wakes the connection only if nothing waited before; the connection takes all that waits at once.
+
+use crate::settings::Bounds;
+use bytes::BytesMut;
+use hub::edge::Outbound;
+use model::{
+    id::{IotId, ProductKey, SessionId},
+    port::CloseReason,
+};
+use parking_lot::{Mutex, MutexGuard};
+use std::{
+    num::NonZeroU16,
+    sync::Arc,
+    task::{Context, Poll, Waker},
+};
+use wire::mqtt::{
+    ConnAck, Delivery, Effect, Limits, Link, Message, Millis, Offer, Overflow, Packet, Properties,
+    Publish, QoS, ReasonCode, Session, Subscription, Ticket, TopicFilter, TopicName, Version,
+    encode,
+};
+
+/// QoS 1 messages on their way to one device at once.
+const INFLIGHT: NonZeroU16 = NonZeroU16::new(32).expect("not zero");
+/// QoS 1 and 2 messages of an MQTT 5 client that may be unanswered at once. Clients of 3.x know no
+/// such bound; their messages are left on the line instead.
+pub(crate) const RECEIVE_MAXIMUM: NonZeroU16 = NonZeroU16::new(256).expect("not zero");
+/// A connection with so many times `Bounds::outgoing` waiting is cut.
+const OVERDUE: usize = 4;
+
+/// A device's place.
+pub(crate) struct Seat {
+    pub(crate) iot_id: IotId,
+    pub(crate) product: ProductKey,
+    state: Mutex<State>,
+}
+
+/// What is behind the lock.
+pub(crate) struct State {
+    pub(crate) mqtt: Session,
+    live: Option<Live>,
+    /// Whether system topics come without a subscription.
+    implicit: bool,
+    /// Filters of implicit subscriptions that the device switched off.
+    off: Vec<TopicFilter>,
+    /// Highest QoS for implicit subscriptions.
+    most: QoS,
+    outgoing: usize,
+    filters: usize,
+    /// When it is to be forgotten, while its device is away.
+    pub(crate) until: Option<Millis>,
+}
+
+/// The connection that sits here.
+struct Live {
+    session: SessionId,
+    version: Version,
+    out: BytesMut,
+    waker: Option<Waker>,
+    closing: Option<Closing>,
+    commands_wait: bool,
+}
+
+/// Why the connection at a seat has to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Closing {
+    /// The server says so.
+    Told(CloseReason),
+    /// It left too much unread.
+    Slow,
+    /// It broke the protocol.
+    Broken(ReasonCode),
+}
+
+/// How a device takes a seat.
+pub(crate) struct Arrival {
+    pub(crate) session: SessionId,
+    pub(crate) link: Link,
+    pub(crate) implicit: bool,
+    pub(crate) most: QoS,
+    pub(crate) connack: ConnAck,
+}
+
+/// What the connection sees when it looks.
+pub(crate) enum Outgoing {
+    /// Write these bytes.
+    Bytes(BytesMut),
+    /// Commands wait for the device.
+    CommandsWait,
+    /// End.
+    Close(Closing),
+}
+
+/// What became of a message for a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Handed {
+    /// On its way, or kept for its return.
+    On,
+    /// The device does not want it.
+    Unwanted,
+    /// Dropped: no connection, or too much waits.
+    Dropped,
+}
+
+impl Seat {
+    pub(crate) fn new(iot_id: IotId, product: ProductKey, bounds: &Bounds) -> Self {
+        let limits = Limits {
+            inflight: INFLIGHT,
+            receive_maximum: RECEIVE_MAXIMUM,
+            queued: bounds.queue,
+            queued_bytes: bounds.queue_bytes,
+            overflow: Overflow::DropOldest,
+            subscriptions: bounds.filters,
+        };
+        Self {
+            iot_id,
+            product,
+            state: Mutex::new(State {
+                mqtt: Session::new(limits),
+                live: None,
+                implicit: false,
+                off: Vec::new(),
+                most: QoS::AtMostOnce,
+                outgoing: bounds.outgoing,
+                filters: bounds.filters,
+                until: None,
+            }),
+        }
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock()
+    }
+
+    /// What the connection has to do now, or a wake-up later when there is nothing. While it is
+    /// `busy` writing it gets no more bytes, but still learns that it has to end.
+    pub(crate) fn poll(&self, session: SessionId, busy: bool, cx: &Context<'_>) -> Poll<Outgoing> {
+        let mut state = self.lock();
+        let Some(live) = state.live_of(session) else {
+            return Poll::Ready(Outgoing::Close(Closing::Told(CloseReason::TakenOver)));
+        };
+        // What was put here before the end, such as the answer to a message, goes out before it.
+        if !busy && !live.out.is_empty() {
+            return Poll::Ready(Outgoing::Bytes(std::mem::take(&mut live.out)));
+        }
+        if let Some(closing) = live.closing {
+            return Poll::Ready(Outgoing::Close(closing));
+        }
+        if std::mem::take(&mut live.commands_wait) {
+            return Poll::Ready(Outgoing::CommandsWait);
+        }
+        let same = |waker: &Waker| waker.will_wake(cx.waker());
+        if !live.waker.as_ref().is_some_and(same) {
+            live.waker = Some(cx.waker().clone());
+        }
+        Poll::Pending
+    }
+
+    /// Whether so much waits to be written that nothing more should be read.
+    pub(crate) fn is_full(&self, session: SessionId) -> bool {
+        let mut state = self.lock();
+        let outgoing = state.outgoing;
+        let saturated = state.mqtt.is_saturated();
+        state
+            .live_of(session)
+            .is_none_or(|live| saturated || live.out.len() > outgoing)
+    }
+
+    /// Hands over a message that a dialect made for this device. An explicit subscription counts
+    /// before an implicit one, so that nothing comes twice (spec/alink-wire.md §7).
+    pub(crate) fn deliver(&self, outbound: Outbound, now: Millis) -> Handed {
+        let Some(message) = message(outbound.topic, outbound.payload, outbound.qos) else {
+            return Handed::Dropped;
+        };
+        self.lock()
+            .deliver(&Arc::new(message), outbound.system, None, now)
+    }
+
+    /// Hands over a message that was published, if the device subscribes to it.
+    pub(crate) fn publish(
+        &self,
+        message: &Arc<Message>,
+        from: Option<&Self>,
+        now: Millis,
+    ) -> Handed {
+        let own = from.is_some_and(|from| std::ptr::eq(from, self));
+        self.lock().deliver(message, false, Some(own), now)
+    }
+
+    /// Hands over a message by this one subscription.
+    pub(crate) fn publish_by(
+        &self,
+        message: &Arc<Message>,
+        subscription: &Subscription,
+        now: Millis,
+    ) -> Handed {
+        let delivery = Delivery::new(message.clone(), subscription);
+        self.lock().hand(delivery, now)
+    }
+
+    /// Whether a message would reach the device now.
+    pub(crate) fn wants(&self, session: SessionId, outbound: &Outbound) -> bool {
+        let mut state = self.lock();
+        if state
+            .live_of(session)
+            .is_none_or(|live| live.closing.is_some())
+        {
+            return false;
+        }
+        TopicName::try_from(&*outbound.topic)
+            .is_ok_and(|topic| state.wants(&topic, outbound.system))
+    }
+
+    /// Does what the protocol says about a packet; gives back what is not of the protocol alone.
+    pub(crate) fn receive(&self, session: SessionId, packet: Packet, now: Millis) -> Vec<Effect> {
+        let mut state = self.lock();
+        if state.live_of(session).is_none() {
+            return Vec::new();
+        }
+        let mut effects = Vec::new();
+        state.mqtt.receive(packet, now, &mut effects);
+        effects.retain_mut(|effect| !state.write(effect));
+        effects
+    }
+
+    /// Answers a message of the device.
+    pub(crate) fn acknowledge(&self, session: SessionId, ticket: Ticket, reason: ReasonCode) {
+        let mut state = self.lock();
+        if state.live_of(session).is_none() {
+            return;
+        }
+        let mut effects = Vec::new();
+        state.mqtt.acknowledge(ticket, reason, &mut effects);
+        state.carry_out(effects);
+    }
+
+    /// Tells the connection at this seat to end; false when it is another one, or none.
+    pub(crate) fn close(&self, session: Option<SessionId>, closing: Closing) -> bool {
+        let mut state = self.lock();
+        let Some(live) = &mut state.live else {
+            return false;
+        };
+        if session.is_some_and(|session| session != live.session) {
+            return false;
+        }
+        live.closing.get_or_insert(closing);
+        live.wake();
+        true
+    }
+
+    /// Tells the connection at this seat that commands wait.
+    pub(crate) fn commands_wait(&self) {
+        if let Some(live) = &mut self.lock().live {
+            live.commands_wait = true;
+            live.wake();
+        }
+    }
+}
+
+impl Live {
+    fn wake(&mut self) {
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
+
+    fn close(&mut self, closing: Closing) {
+        self.closing.get_or_insert(closing);
+        self.wake();
+    }
+}
+
+impl State {
+    fn live_of(&mut self, session: SessionId) -> Option<&mut Live> {
+        self.live.as_mut().filter(|live| live.session == session)
+    }
+
+    pub(crate) fn live_session(&self) -> Option<SessionId> {
+        self.live.as_ref().map(|live| live.session)
+    }
+
+    /// Seats a connection; the former one is told to leave. CONNACK goes out before anything else.
+    pub(crate) fn arrive(&mut self, arrival: Arrival, now: Millis) {
+        self.evict();
+        let mut out = BytesMut::new();
+        let version = arrival.link.version;
+        // A CONNACK of ours is of the right version and has no foreign properties.
+        let _ = encode(&Packet::ConnAck(arrival.connack), version, &mut out);
+        self.live = Some(Live {
+            session: arrival.session,
+            version,
+            out,
+            waker: None,
+            closing: None,
+            commands_wait: false,
+        });
+        self.implicit = arrival.implicit;
+        self.most = arrival.most;
+        self.until = None;
+        let mut effects = Vec::new();
+        self.mqtt.attach(arrival.link, now, &mut effects);
+        self.carry_out(effects);
+    }
+
+    /// Takes the seat from its connection, which sees that when it looks next.
+    pub(crate) fn evict(&mut self) {
+        if let Some(mut live) = self.live.take() {
+            live.wake();
+        }
+    }
+
+    /// The connection leaves; gives back when the session ends (`None` for never).
+    pub(crate) fn leave(&mut self, now: Millis) -> Option<Millis> {
+        self.live = None;
+        self.mqtt.detach(now)
+    }
+
+    /// Whether the session ends with its connection.
+    pub(crate) fn is_fleeting(&self, now: Millis) -> bool {
+        self.mqtt
+            .link()
+            .is_some_and(|link| link.expiry.deadline(now).is_some_and(|end| end <= now))
+    }
+
+    /// The reason why the connection has to end already.
+    pub(crate) fn close_live(&mut self, closing: Closing) {
+        if let Some(live) = &mut self.live {
+            live.close(closing);
+        }
+    }
+
+    /// Notes that the device wants implicit messages under these filters no more, or again.
+    pub(crate) fn switch(&mut self, filter: &TopicFilter, on: bool) {
+        let at = self.off.iter().position(|off| off == filter);
+        match (at, on) {
+            (Some(at), true) => {
+                self.off.swap_remove(at);
+            }
+            (None, false) if self.implicit => {
+                if self.off.len() >= self.filters.max(1) {
+                    self.off.remove(0);
+                }
+                self.off.push(filter.detached());
+            }
+            (Some(_), false) | (None, _) => {}
+        }
+    }
+
+    fn wants(&self, topic: &TopicName, system: bool) -> bool {
+        self.mqtt
+            .subscriptions()
+            .iter()
+            .any(|subscription| subscription.filter.matches(topic))
+            || (system && self.wants_implicitly(topic))
+    }
+
+    fn wants_implicitly(&self, topic: &TopicName) -> bool {
+        self.implicit && self.live.is_some() && !self.off.iter().any(|off| off.matches(topic))
+    }
+
+    /// `published` tells a message that was published, by this device itself or not, from one made
+    /// for this device alone; shared subscriptions get the former elsewhere.
+    fn deliver(
+        &mut self,
+        message: &Arc<Message>,
+        system: bool,
+        published: Option<bool>,
+        now: Millis,
+    ) -> Handed {
+        let mut delivery: Option<Delivery> = None;
+        for subscription in self.mqtt.subscriptions() {
+            let apart = match published {
+                Some(own) => {
+                    subscription.filter.shared().is_some() || own && subscription.options.no_local
+                }
+                None => false,
+            };
+            if apart || !subscription.filter.matches(&message.topic) {
+                continue;
+            }
+            match &mut delivery {
+                Some(delivery) => delivery.also(subscription),
+                None => delivery = Some(Delivery::new(message.clone(), subscription)),
+            }
+        }
+        if delivery.is_none() && system && self.wants_implicitly(&message.topic) {
+            delivery = Some(Delivery {
+                message: message.clone(),
+                qos: message.qos.min(self.most),
+                retain: false,
+                subscription_ids: Vec::new(),
+            });
+        }
+        match delivery {
+            Some(delivery) => self.hand(delivery, now),
+            None => Handed::Unwanted,
+        }
+    }
+
+    pub(crate) fn hand(&mut self, delivery: Delivery, now: Millis) -> Handed {
+        if let Some(live) = &mut self.live {
+            if live.closing.is_some() && delivery.qos == QoS::AtMostOnce {
+                return Handed::Dropped;
+            }
+            let waiting = live.out.len();
+            if delivery.qos == QoS::AtMostOnce && waiting > self.outgoing {
+                return Handed::Dropped;
+            }
+            if waiting > self.outgoing.saturating_mul(OVERDUE) {
+                live.close(Closing::Slow);
+            }
+        }
+        let mut effects = Vec::new();
+        let offer = self.mqtt.publish(delivery, now, &mut effects);
+        self.carry_out(effects);
+        match offer {
+            Offer::Sent | Offer::Queued => Handed::On,
+            // It is kept, at the expense of an older one.
+            Offer::Displaced(_) => Handed::On,
+            Offer::Dropped | Offer::Refused => Handed::Dropped,
+        }
+    }
+
+    /// Does what needs no more than this seat.
+    pub(crate) fn carry_out(&mut self, effects: Vec<Effect>) {
+        for mut effect in effects {
+            if !self.write(&mut effect)
+                && let Effect::Close(reason) = effect
+            {
+                self.close_live(Closing::Broken(reason));
+            }
+        }
+    }
+
+    /// Writes an effect that is a packet; false for any other.
+    fn write(&mut self, effect: &mut Effect) -> bool {
+        let Some(live) = &mut self.live else {
+            return matches!(effect, Effect::Send(_) | Effect::Publish(_));
+        };
+        let was_empty = live.out.is_empty();
+        // What cannot be encoded cannot be sent: a message whose topic has become too long.
+        let _ = match effect {
+            Effect::Send(packet) => encode(packet, live.version, &mut live.out),
+            Effect::Publish(transmit) => transmit.encode(live.version, &mut live.out),
+            Effect::Deliver(..)
+            | Effect::Subscribe(_)
+            | Effect::Unsubscribe(_)
+            | Effect::Auth(_)
+            | Effect::Disconnected(_)
+            | Effect::Close(_) => return false,
+        };
+        if was_empty {
+            live.wake();
+        }
+        true
+    }
+}
+
+/// A message of the server's own; `None` when nobody could subscribe to its topic.
+pub(crate) fn message(topic: String, payload: bytes::Bytes, qos: u8) -> Option<Message> {
+    Some(Message {
+        topic: TopicName::new(topic).ok()?,
+        payload,
+        qos: QoS::from_bits(qos).unwrap_or(QoS::AtLeastOnce),
+        retain: false,
+        properties: Properties::new(),
+        expires: None,
+    })
+}
+
+/// A message of a device, in memory of its own if it may have to wait.
+pub(crate) fn published(publish: Publish, now: Millis) -> Arc<Message> {
+    let publish = if publish.qos == QoS::AtMostOnce && !publish.retain {
+        publish
+    } else {
+        publish.detached()
+    };
+    Arc::new(Message::new(publish, now))
+}

@@ -1,0 +1,45 @@
+//! Words of other nodes, and of our own hub, to the connections that this node holds.
+
+use crate::{door::Gate, seat::message};
+use model::port::Signal;
+use std::sync::Arc;
+use tokio::sync::mpsc::Receiver;
+use tracing::{debug, error};
+
+/// Passes signals on until the gate is closed for good.
+pub(crate) async fn pass_on(gate: Arc<Gate>, mut signals: Receiver<Signal>) {
+    loop {
+        let signal = tokio::select! {
+            biased;
+            () = gate.giving_up() => return,
+            signal = signals.recv() => signal,
+        };
+        match signal {
+            Some(signal) => act(&gate, signal),
+            None => {
+                error!("the bus is gone; connections do not hear of commands any more");
+                return;
+            }
+        }
+    }
+}
+
+fn act(gate: &Gate, signal: Signal) {
+    match signal {
+        Signal::CommandsWait { iot_id } => gate.router.commands_wait(&iot_id),
+        Signal::Close {
+            iot_id,
+            session,
+            reason,
+        } => gate.router.close(&iot_id, session, reason),
+        Signal::Publish {
+            to,
+            topic,
+            payload,
+            qos,
+        } => match message(topic, payload, qos) {
+            Some(message) => gate.count(gate.router.announce(&to, &Arc::new(message))),
+            None => debug!("a message for a topic that cannot be"),
+        },
+    }
+}
