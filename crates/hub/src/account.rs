@@ -235,3 +235,6 @@ fn outcome(error: &CallerError) -> &'static str {
         CallerError::Fault(_) => "Fault",
     }
 }
+
+#[cfg(test)]
+mod tests;

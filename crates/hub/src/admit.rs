@@ -265,3 +265,6 @@ fn outcome(error: &AdmitError) -> &'static str {
         AdmitError::Fault(_) => "Fault",
     }
 }
+
+#[cfg(test)]
+mod tests;

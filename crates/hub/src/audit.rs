@@ -237,3 +237,6 @@ fn confession(record: &AuditRecord) -> Option<String> {
     (entry.who == SERVER && entry.action == BROKEN)
         .then(|| format!("found when the server started: {}", entry.detail))
 }
+
+#[cfg(test)]
+mod tests;

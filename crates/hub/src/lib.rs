@@ -24,6 +24,8 @@ pub mod product;
 pub mod property;
 pub mod service;
 pub mod shelf;
+#[cfg(test)]
+mod stage;
 pub mod sweep;
 pub mod thing_model;
 pub mod vault;

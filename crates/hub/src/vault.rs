@@ -200,3 +200,74 @@ fn random_bytes<const N: usize>(random: &dyn Random) -> [u8; N] {
     random.fill(&mut bytes);
     bytes
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        HubStartError,
+        stage::{Stage, master},
+    };
+    use model::id::IotId;
+
+    #[tokio::test]
+    async fn a_restart_opens_what_was_sealed_and_another_master_key_does_not() {
+        let stage = Stage::set().await;
+        let id = SecretId::Device(IotId::parse("abc").unwrap());
+        let sealed = stage
+            .hub
+            .secret_seal(&id, &Secret::new(b"hush".to_vec()))
+            .unwrap();
+        let again = stage.again(master(1)).await.unwrap();
+        assert!(again.vault.open(&id, &sealed).unwrap().matches(b"hush"));
+        assert!(matches!(
+            stage.again(master(2)).await,
+            Err(HubStartError::Vault(VaultError::OtherMasterKey))
+        ));
+        assert!(matches!(
+            stage.again(Secret::new(b"short".to_vec())).await,
+            Err(HubStartError::Vault(VaultError::BadMasterKey))
+        ));
+    }
+
+    #[tokio::test]
+    async fn a_secret_opens_for_its_owner_only_and_nothing_is_kept_in_clear() {
+        let stage = Stage::set().await;
+        let vault = &stage.hub.vault;
+        let device = |name| SecretId::Device(IotId::parse(name).unwrap());
+        let secret = Secret::new(b"hush".to_vec());
+        let sealed = stage.hub.secret_seal(&device("one"), &secret).unwrap();
+        assert!(!sealed.windows(4).any(|part| part == b"hush"));
+        assert!(vault.open(&device("two"), &sealed).is_err());
+        // The same text as another class is another owner, under another key.
+        let server = SecretId::Server("one".to_owned());
+        assert!(vault.open(&server, &sealed).is_err());
+        for i in 0..sealed.len() {
+            let mut altered = sealed.to_vec();
+            altered[i] ^= 1;
+            assert!(vault.open(&device("one"), &altered).is_err(), "{i}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_altered_data_key_stops_the_start_and_says_so() {
+        let stage = Stage::set().await;
+        let id = SecretId::Server("data-key/device".to_owned());
+        let mut kept = stage
+            .ports
+            .secrets
+            .find(&id)
+            .await
+            .unwrap()
+            .unwrap()
+            .to_vec();
+        let last = kept.len() - 1;
+        kept[last] ^= 1;
+        stage.ports.secrets.put(&id, kept.into()).await.unwrap();
+        let Err(HubStartError::Vault(VaultError::Fault(fault))) = stage.again(master(1)).await
+        else {
+            panic!("it started");
+        };
+        assert!(fault.context.contains("data key for device"), "{fault}");
+    }
+}
