@@ -2,34 +2,119 @@
 
 use crate::{Hub, edge::Session};
 use model::{
-    command::{Answer, Command},
-    error::{Fault, PostError},
-    id::CommandId,
+    command::{Answer, Command, Order},
+    device::Device,
+    error::{DeviceError, Fault, PostError},
+    fact::What,
+    id::{CommandId, IotId, Time},
+    port::Signal,
 };
+use parking_lot::Mutex;
+use std::collections::HashMap;
+use tokio::sync::mpsc;
 
-/// Callers that wait for an answer.
+/// Commands that are handed to a connection at once.
+const AT_ONCE: usize = 20;
+/// Answers of one device that a waiting caller can be behind with; it takes them up at once, so
+/// more than a few are never there.
+const BEHIND: usize = 128;
+
+/// Callers of this process that wait for an answer. (In a cluster the answer must come to the
+/// process that asked; signals between processes carry none yet.)
 #[derive(Default)]
-pub struct Calls {}
+pub struct Calls {
+    listening: Mutex<Listening>,
+}
+
+#[derive(Default)]
+struct Listening {
+    by_device: HashMap<IotId, Vec<Ear>>,
+    next: u64,
+}
+
+struct Ear {
+    number: u64,
+    tell: mpsc::Sender<(CommandId, Answer)>,
+}
+
+/// One caller's ear for the answers of a device.
+pub(crate) struct Call<'a> {
+    calls: &'a Calls,
+    device: IotId,
+    number: u64,
+    answers: mpsc::Receiver<(CommandId, Answer)>,
+}
+
+impl Calls {
+    /// Listens to the answers of a device from now on.
+    pub(crate) fn listen(&self, device: &IotId) -> Call<'_> {
+        let (tell, answers) = mpsc::channel(BEHIND);
+        let mut listening = self.listening.lock();
+        listening.next += 1;
+        let number = listening.next;
+        let ears = listening.by_device.entry(device.clone()).or_default();
+        ears.push(Ear { number, tell });
+        Call {
+            calls: self,
+            device: device.clone(),
+            number,
+            answers,
+        }
+    }
+
+    fn tell(&self, device: &IotId, command: CommandId, answer: &Answer) {
+        let listening = self.listening.lock();
+        for ear in listening.by_device.get(device).into_iter().flatten() {
+            // An ear that is full belongs to a caller that does not run any more.
+            let _ = ear.tell.try_send((command, answer.clone()));
+        }
+    }
+}
+
+impl Call<'_> {
+    /// The answer to that command.
+    pub(crate) async fn answer(&mut self, command: CommandId) -> Option<Answer> {
+        while let Some((answered, answer)) = self.answers.recv().await {
+            if answered == command {
+                return Some(answer);
+            }
+        }
+        None
+    }
+}
+
+impl Drop for Call<'_> {
+    fn drop(&mut self) {
+        let mut listening = self.calls.listening.lock();
+        if let Some(ears) = listening.by_device.get_mut(&self.device) {
+            ears.retain(|ear| ear.number != self.number);
+            if ears.is_empty() {
+                listening.by_device.remove(&self.device);
+            }
+        }
+    }
+}
 
 impl Hub {
     /// Commands that wait for the session's device, oldest first, a bounded number at once.
     ///
     /// # Errors
     /// Engine trouble.
-    pub async fn commands_waiting(&self, _session: &Session) -> Result<Vec<Command>, Fault> {
-        todo!()
+    pub async fn commands_waiting(&self, session: &Session) -> Result<Vec<Command>, Fault> {
+        let commands = &self.ports.commands;
+        commands.waiting(&session.iot_id, self.now(), AT_ONCE).await
     }
 
     /// Notes that a command was handed to the device; false when it was so before.
     ///
     /// # Errors
     /// Engine trouble.
-    pub async fn command_sent(
-        &self,
-        _session: &Session,
-        _command: CommandId,
-    ) -> Result<bool, Fault> {
-        todo!()
+    pub async fn command_sent(&self, session: &Session, command: CommandId) -> Result<bool, Fault> {
+        let sent = self.ports.commands.sent(&session.iot_id, command).await?;
+        if sent {
+            self.metrics.command("sent", 1);
+        }
+        Ok(sent)
     }
 
     /// Takes the device's answer: ends the command, journals it, wakes who waits. An answer to
@@ -39,10 +124,72 @@ impl Hub {
     /// `Fault`.
     pub async fn command_answered(
         &self,
-        _session: &Session,
-        _command: CommandId,
-        _answer: Answer,
+        session: &Session,
+        command: CommandId,
+        answer: Answer,
     ) -> Result<bool, PostError> {
-        todo!()
+        let commands = &self.ports.commands;
+        let id = &session.iot_id;
+        let Some(asked) = commands.find(id, command).await? else {
+            return Ok(false);
+        };
+        // Journalled before the command ends: a crash in between makes the device answer again,
+        // and the answer stand in the journal twice; the other way round it would be lost.
+        let what = What::CommandAnswered {
+            command,
+            order: asked.order,
+            answer: answer.clone(),
+        };
+        self.fact(&session.device, id, what).await?;
+        if commands.done(id, command, &answer).await?.is_none() {
+            return Ok(false);
+        }
+        self.metrics.command("answered", 1);
+        self.calls.tell(id, command, &answer);
+        Ok(true)
+    }
+
+    /// Stores an order for a device, and wakes its connection when there is one. Stored first: a
+    /// device that connects in between finds it.
+    pub(crate) async fn command_send(
+        &self,
+        device: &Device,
+        order: Order,
+        until: Time,
+    ) -> Result<Command, DeviceError> {
+        let ports = &self.ports;
+        let bound = self.limits.commands;
+        let stored = ports
+            .commands
+            .push(
+                &device.key,
+                &device.iot_id,
+                &order,
+                self.now(),
+                until,
+                bound,
+            )
+            .await?;
+        let Some(command) = stored else {
+            self.metrics.command("refused", 1);
+            let text = format!("{bound} commands wait for the device already");
+            return Err(DeviceError::TooMuch(text));
+        };
+        self.metrics.command("stored", 1);
+        let what = What::CommandSent {
+            command: command.id,
+            order,
+        };
+        self.fact(&device.key, &device.iot_id, what).await?;
+        if let Some(place) = ports.presence.find(&device.iot_id).await? {
+            let signal = Signal::CommandsWait {
+                iot_id: device.iot_id.clone(),
+            };
+            // The command is stored; a word that is lost only makes it wait for the next one.
+            if let Err(fault) = ports.bus.send(&place.node, signal).await {
+                tracing::warn!(%fault, device = %device.key, "a connection was not woken");
+            }
+        }
+        Ok(command)
     }
 }

@@ -8,8 +8,10 @@ use crate::{
 };
 use model::{
     error::{DeviceError, PostError},
-    id::DeviceKey,
-    thing::EventKind,
+    fact::What,
+    id::{DeviceKey, Time},
+    port::Stream,
+    thing::{EventKind, fit_event},
 };
 use serde_json::Value;
 
@@ -20,26 +22,43 @@ impl Hub {
     /// `NoSuchFunction`, `Misfit`, `NotModelled`, `Fault`.
     pub async fn event_post(
         &self,
-        _session: &Session,
-        _identifier: &str,
-        _params: &Value,
+        session: &Session,
+        identifier: &str,
+        params: &Value,
     ) -> Result<(), PostError> {
-        todo!()
+        let model = self.shelf_model(&session.device.product).await?;
+        let model = model.ok_or(PostError::NotModelled)?;
+        if model.tsl.event(identifier).is_none() {
+            return Err(PostError::NoSuchFunction("event"));
+        }
+        let event = fit_event(&model.tsl, identifier, params, self.now().0)
+            .map_err(|misfit| PostError::Misfit(format!("event {identifier} {misfit}")))?;
+        let what = What::EventPosted {
+            identifier: identifier.to_owned(),
+            kind: event.kind,
+            output: Value::Object(event.output),
+            time: Time(event.time_ms),
+        };
+        self.fact(&session.device, &session.iot_id, what).await?;
+        Ok(())
     }
 
-    /// A page of the device's events, of one identifier and kind where they are named.
+    /// A page of the device's events, of one identifier and kind where they are named. All that
+    /// was acknowledged before the call is in it.
     ///
     /// # Errors
     /// `NotFound`, `BadPage`.
     pub async fn event_history(
         &self,
-        _permit: &Permit,
-        _device: &DeviceKey,
-        _identifier: Option<&str>,
-        _kind: Option<EventKind>,
-        _wanted: PageWanted,
+        permit: &Permit,
+        device: &DeviceKey,
+        identifier: Option<&str>,
+        kind: Option<EventKind>,
+        wanted: PageWanted,
     ) -> Result<Page, DeviceError> {
-        todo!()
+        let device = self.device_owned(permit, device).await?;
+        self.history_page(&device.iot_id, Stream::Event, identifier, kind, wanted)
+            .await
     }
 
     /// Names of functions in the device's published model, by identifier (empty when unknown).
@@ -48,9 +67,18 @@ impl Hub {
     /// Engine trouble.
     pub async fn function_name(
         &self,
-        _device: &DeviceKey,
-        _identifier: &str,
+        device: &DeviceKey,
+        identifier: &str,
     ) -> Result<String, DeviceError> {
-        todo!()
+        let Some(model) = self.shelf_model(&device.product).await? else {
+            return Ok(String::new());
+        };
+        let tsl = &model.tsl;
+        let name = tsl
+            .property(identifier)
+            .map(|property| &property.name)
+            .or_else(|| tsl.event(identifier).map(|event| &event.name))
+            .or_else(|| tsl.service(identifier).map(|service| &service.name));
+        Ok(name.cloned().unwrap_or_default())
     }
 }

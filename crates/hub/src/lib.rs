@@ -5,8 +5,6 @@
 //! answers in the words of `model`. This room knows no topics, no URLs, no vendor's codes, no SQL
 //! and no sockets, and not which engine stands behind a port.
 
-#![expect(dead_code, clippy::todo, reason = "verbs are being written")]
-
 pub mod account;
 pub mod admit;
 pub mod audit;

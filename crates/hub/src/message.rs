@@ -4,51 +4,90 @@ use crate::{Hub, account::Permit, edge::Session};
 use bytes::Bytes;
 use model::{
     error::{DeviceError, PostError},
+    fact::What,
     id::{DeviceKey, ProductKey},
+    port::{Audience, Signal},
 };
 
 impl Hub {
     /// Keeps a message that a device published on a topic of its own.
     ///
     /// # Errors
-    /// `Fault`.
+    /// `BadRequest` for a payload over the limit, `Fault`.
     pub async fn message_post(
         &self,
-        _session: &Session,
-        _topic: &str,
-        _payload: Bytes,
+        session: &Session,
+        topic: &str,
+        payload: Bytes,
     ) -> Result<(), PostError> {
-        todo!()
+        if payload.len() > self.limits.payload {
+            let text = format!("a payload has at most {} bytes", self.limits.payload);
+            return Err(PostError::BadRequest(text));
+        }
+        let what = What::MessagePublished {
+            topic: topic.to_owned(),
+            payload,
+        };
+        self.fact(&session.device, &session.iot_id, what).await?;
+        Ok(())
     }
 
     /// Hands a message to one device, if it is connected and subscribes to the topic. Gives a
     /// number that names the message. Whether the topic is the device's is the dialect's to check.
     ///
     /// # Errors
-    /// `NotFound`, `TooMuch` for a payload over the limit.
+    /// `NotFound`, `BadRequest` for a QoS over 1, `TooMuch` for a payload over the limit.
     pub async fn message_send(
         &self,
-        _permit: &Permit,
-        _device: &DeviceKey,
-        _topic: &str,
-        _payload: Bytes,
-        _qos: u8,
+        permit: &Permit,
+        device: &DeviceKey,
+        topic: &str,
+        payload: Bytes,
+        qos: u8,
     ) -> Result<u64, DeviceError> {
-        todo!()
+        let device = self.device_owned(permit, device).await?;
+        self.check_payload(&payload)?;
+        if qos > 1 {
+            return Err(DeviceError::BadRequest("QoS is 0 or 1".into()));
+        }
+        let number = self.message_number().await?;
+        let signal = Signal::Publish {
+            to: Audience::Device(device.iot_id.clone()),
+            topic: topic.to_owned(),
+            payload,
+            qos,
+        };
+        // Of a device that is away, any node may hold a session that waits for it.
+        match self.ports.presence.find(&device.iot_id).await? {
+            Some(place) => self.ports.bus.send(&place.node, signal).await?,
+            None => self.ports.bus.send_all(signal).await?,
+        }
+        Ok(number)
     }
 
-    /// Hands a message to all connected devices of a product that subscribe to `topic`.
+    /// Hands a message to all connected devices of a product that subscribe to `topic`, at QoS 0.
     ///
     /// # Errors
     /// `NoSuchProduct`, `TooMuch`.
     pub async fn message_broadcast(
         &self,
-        _permit: &Permit,
-        _product: &ProductKey,
-        _topic: &str,
-        _payload: Bytes,
+        permit: &Permit,
+        product: &ProductKey,
+        topic: &str,
+        payload: Bytes,
     ) -> Result<u64, DeviceError> {
-        todo!()
+        let product = self.product_owned(permit, product).await?;
+        let product = product.ok_or(DeviceError::NoSuchProduct)?;
+        self.check_payload(&payload)?;
+        let number = self.message_number().await?;
+        let signal = Signal::Publish {
+            to: Audience::Product(product.key.clone()),
+            topic: topic.to_owned(),
+            payload,
+            qos: 0,
+        };
+        self.ports.bus.send_all(signal).await?;
+        Ok(number)
     }
 
     /// A number for a message that is about to be named in a topic.
@@ -56,6 +95,16 @@ impl Hub {
     /// # Errors
     /// Engine trouble.
     pub async fn message_number(&self) -> Result<u64, DeviceError> {
-        todo!()
+        Ok(self.ports.catalog.next("message").await?)
+    }
+
+    fn check_payload(&self, payload: &Bytes) -> Result<(), DeviceError> {
+        match payload.len() > self.limits.payload {
+            true => Err(DeviceError::TooMuch(format!(
+                "a payload has at most {} bytes",
+                self.limits.payload
+            ))),
+            false => Ok(()),
+        }
     }
 }

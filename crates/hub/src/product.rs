@@ -1,12 +1,35 @@
 //! Products and their topic classes ([AL-2.1], [AL-3.12]).
 
-use crate::{Hub, account::Permit};
+mod topic;
+
+use crate::{
+    Hub,
+    account::Permit,
+    document::{TRIES, busy, put, remove},
+};
+use credential::{Secret, text};
 use model::{
-    error::ProductError,
-    id::ProductKey,
-    product::{DataFormat, DynamicRegistration, NodeKind, Product, TopicClass, TopicRight},
+    error::{Fault, ProductError},
+    id::{AccountId, ProductKey, Time},
+    port::{Change, Expect, Put, SecretId},
+    product::{DataFormat, DynamicRegistration, NodeKind, Product, ProductState},
 };
 use std::{collections::BTreeMap, sync::Arc};
+
+/// Kind of the documents that are products, by key.
+pub(crate) const PRODUCT: &str = "product";
+/// Kind of the documents that keep names unique: account/name, of a key.
+const NAME: &str = "product-name";
+/// Kind of the documents that order an account's products, newest first: account/time/key.
+const OF_ACCOUNT: &str = "product-of";
+
+const NAME_CHARS: usize = 64;
+const DESCRIPTION_CHARS: usize = 1_024;
+const LABELS: usize = 64;
+const LABEL_CHARS: usize = 256;
+const TAGS: usize = 100;
+const TAG_KEY_CHARS: usize = 64;
+const TAG_VALUE_CHARS: usize = 128;
 
 /// What a new product is to be.
 #[derive(Clone, Debug)]
@@ -41,10 +64,61 @@ impl Hub {
     /// `NameTaken`, `BadRequest`, `TooMany`.
     pub async fn product_create(
         &self,
-        _permit: &Permit,
-        _new: NewProduct,
+        permit: &Permit,
+        new: NewProduct,
     ) -> Result<(Arc<Product>, String), ProductError> {
-        todo!()
+        check_name(&new.name)?;
+        check_description(&new.description)?;
+        check_labels(&new.labels)?;
+        let account = permit.account();
+        let place = of_account(account);
+        let had = self.ports.catalog.count(OF_ACCOUNT, &place).await?;
+        if had >= self.limits.products {
+            return Err(ProductError::TooMany);
+        }
+        let mut product = Product {
+            key: self.product_key()?,
+            account: account.clone(),
+            name: new.name,
+            description: new.description,
+            node: new.node,
+            format: new.format,
+            modelled: new.modelled,
+            state: ProductState::Development,
+            registration: DynamicRegistration::Off,
+            strict_channel: false,
+            created: self.now(),
+            labels: new.labels,
+            topics: self.topics_default().await?,
+            tags: BTreeMap::new(),
+        };
+        for _ in 0..TRIES {
+            if self.name_taken(&product).await? {
+                return Err(ProductError::NameTaken);
+            }
+            let secret = text::product_secret(&self.seed());
+            let id = SecretId::Product(product.key.clone());
+            // The secret first: a product without one could not be mended, a secret without a
+            // product harms nobody.
+            let sealed = self.secret_seal(&id, &secret)?;
+            self.ports.secrets.put(&id, sealed).await?;
+            let mut puts = links(&product, true)?;
+            puts.extend(topic::links(&product.key, &product.topics)?);
+            puts.push(put(
+                PRODUCT,
+                product.key.to_string(),
+                &product,
+                Expect::Absent,
+            )?);
+            match self.ports.catalog.put(puts).await? {
+                Change::Done(_) => return Ok((Arc::new(product), shown(&secret)?)),
+                Change::Conflict => {
+                    self.ports.secrets.remove(&id).await?;
+                    product.key = self.product_key()?;
+                }
+            }
+        }
+        Err(busy(PRODUCT).into())
     }
 
     /// A product of the caller's account.
@@ -53,10 +127,11 @@ impl Hub {
     /// `NotFound`.
     pub async fn product_find(
         &self,
-        _permit: &Permit,
-        _key: &ProductKey,
+        permit: &Permit,
+        key: &ProductKey,
     ) -> Result<ProductView, ProductError> {
-        todo!()
+        let (product, _) = self.product_read(permit, key).await?;
+        self.product_view(product).await.map_err(Into::into)
     }
 
     /// A product's secret; the read is audited.
@@ -65,10 +140,17 @@ impl Hub {
     /// `NotFound`.
     pub async fn product_secret(
         &self,
-        _permit: &Permit,
-        _key: &ProductKey,
+        permit: &Permit,
+        key: &ProductKey,
     ) -> Result<String, ProductError> {
-        todo!()
+        self.product_read(permit, key).await?;
+        let id = SecretId::Product(key.clone());
+        let secret = self.secret_open(&id).await?;
+        let secret =
+            secret.ok_or_else(|| Fault::lasting(format!("product {key} has no secret")))?;
+        self.secret_read(permit, &format!("product/{key}"), "product secret")
+            .await?;
+        Ok(shown(&secret)?)
     }
 
     /// The account's products, newest first, from the `skip`th on, and how many there are.
@@ -77,11 +159,21 @@ impl Hub {
     /// Engine trouble.
     pub async fn product_page(
         &self,
-        _permit: &Permit,
-        _skip: u64,
-        _most: usize,
+        permit: &Permit,
+        skip: u64,
+        most: usize,
     ) -> Result<(Vec<ProductView>, u64), ProductError> {
-        todo!()
+        let keys = self.products_of(permit.account()).await?;
+        let total = keys.len() as u64;
+        let skip = usize::try_from(skip).unwrap_or(usize::MAX);
+        let mut views = Vec::new();
+        for key in keys.iter().skip(skip).take(most) {
+            // One that is deleted meanwhile is left out.
+            if let Some(product) = self.document(PRODUCT, key.as_str()).await? {
+                views.push(self.product_view(product.value).await?);
+            }
+        }
+        Ok((views, total))
     }
 
     /// Gives a product another name or description.
@@ -90,12 +182,38 @@ impl Hub {
     /// `NotFound`, `NameTaken`, `BadRequest`.
     pub async fn product_update(
         &self,
-        _permit: &Permit,
-        _key: &ProductKey,
-        _name: Option<&str>,
-        _description: Option<&str>,
+        permit: &Permit,
+        key: &ProductKey,
+        name: Option<&str>,
+        description: Option<&str>,
     ) -> Result<Arc<Product>, ProductError> {
-        todo!()
+        if let Some(name) = name {
+            check_name(name)?;
+        }
+        if let Some(description) = description {
+            check_description(description)?;
+        }
+        for _ in 0..TRIES {
+            let (mut product, version) = self.product_read(permit, key).await?;
+            let mut puts = Vec::new();
+            if let Some(name) = name
+                && name != product.name
+            {
+                puts.push(remove(NAME, name_key(&product), Expect::Anything));
+                name.clone_into(&mut product.name);
+                if self.name_taken(&product).await? {
+                    return Err(ProductError::NameTaken);
+                }
+                puts.push(put(NAME, name_key(&product), &product.key, Expect::Absent)?);
+            }
+            if let Some(description) = description {
+                description.clone_into(&mut product.description);
+            }
+            if let Some(product) = self.product_put(product, version, puts).await? {
+                return Ok(product);
+            }
+        }
+        Err(busy(PRODUCT).into())
     }
 
     /// Freezes a product, or lets it change again.
@@ -104,23 +222,54 @@ impl Hub {
     /// `NotFound`.
     pub async fn product_release(
         &self,
-        _permit: &Permit,
-        _key: &ProductKey,
-        _released: bool,
+        permit: &Permit,
+        key: &ProductKey,
+        released: bool,
     ) -> Result<Arc<Product>, ProductError> {
-        todo!()
+        self.product_change(permit, key, |product| {
+            product.state = if released {
+                ProductState::Released
+            } else {
+                ProductState::Development
+            };
+            Ok(())
+        })
+        .await
     }
 
-    /// Removes a product without devices, with its secret, models and topic classes.
+    /// Removes a product without devices, with its secret, models, topic classes and batch
+    /// applications.
     ///
     /// # Errors
     /// `NotFound`, `HasDevices`, `Released`.
     pub async fn product_delete(
         &self,
-        _permit: &Permit,
-        _key: &ProductKey,
+        permit: &Permit,
+        key: &ProductKey,
     ) -> Result<(), ProductError> {
-        todo!()
+        for _ in 0..TRIES {
+            let (product, version) = self.product_read(permit, key).await?;
+            if product.state == ProductState::Released {
+                return Err(ProductError::Released);
+            }
+            if self.ports.devices.count(key).await?.registered > 0 {
+                return Err(ProductError::HasDevices);
+            }
+            let _changing = self.shelf.changing(key);
+            let away = remove(PRODUCT, key.to_string(), Expect::Version(version));
+            if self.ports.catalog.put(vec![away]).await? == Change::Conflict {
+                continue;
+            }
+            // A device may have been registered between the count and the removal; whoever
+            // registers one looks for the product afterwards, so one of the two sees the other.
+            if self.ports.devices.count(key).await?.registered > 0 {
+                let back = put(PRODUCT, key.to_string(), &product, Expect::Absent)?;
+                self.ports.catalog.put(vec![back]).await?;
+                return Err(ProductError::HasDevices);
+            }
+            return self.product_clear(&product).await.map_err(Into::into);
+        }
+        Err(busy(PRODUCT).into())
     }
 
     /// Turns the dynamic-registration switch; turning it on needs `confirmed` ([AL-2.3]).
@@ -129,12 +278,19 @@ impl Hub {
     /// `NotFound`, `Unconfirmed`.
     pub async fn product_registration(
         &self,
-        _permit: &Permit,
-        _key: &ProductKey,
-        _to: DynamicRegistration,
-        _confirmed: bool,
+        permit: &Permit,
+        key: &ProductKey,
+        to: DynamicRegistration,
+        confirmed: bool,
     ) -> Result<Arc<Product>, ProductError> {
-        todo!()
+        self.product_change(permit, key, |product| {
+            if openness(to) > openness(product.registration) && !confirmed {
+                return Err(ProductError::Unconfirmed);
+            }
+            product.registration = to;
+            Ok(())
+        })
+        .await
     }
 
     /// Sets whether a login must say truly whether its channel is secure.
@@ -143,11 +299,15 @@ impl Hub {
     /// `NotFound`.
     pub async fn product_strict_channel(
         &self,
-        _permit: &Permit,
-        _key: &ProductKey,
-        _strict: bool,
+        permit: &Permit,
+        key: &ProductKey,
+        strict: bool,
     ) -> Result<Arc<Product>, ProductError> {
-        todo!()
+        self.product_change(permit, key, |product| {
+            product.strict_channel = strict;
+            Ok(())
+        })
+        .await
     }
 
     /// Sets tags (`Some`) and removes tags (`None`).
@@ -156,48 +316,221 @@ impl Hub {
     /// `NotFound`, `BadRequest`.
     pub async fn product_tag(
         &self,
-        _permit: &Permit,
-        _key: &ProductKey,
-        _tags: BTreeMap<String, Option<String>>,
+        permit: &Permit,
+        key: &ProductKey,
+        tags: BTreeMap<String, Option<String>>,
     ) -> Result<Arc<Product>, ProductError> {
-        todo!()
+        for (tag, value) in &tags {
+            check_text("a tag key", tag, 1, TAG_KEY_CHARS)?;
+            if let Some(value) = value {
+                check_text("a tag value", value, 0, TAG_VALUE_CHARS)?;
+            }
+        }
+        self.product_change(permit, key, |product| {
+            for (tag, value) in &tags {
+                match value {
+                    Some(value) => product.tags.insert(tag.clone(), value.clone()),
+                    None => product.tags.remove(tag),
+                };
+            }
+            if product.tags.len() > TAGS {
+                let text = format!("a product has at most {TAGS} tags");
+                return Err(ProductError::BadRequest(text));
+            }
+            Ok(())
+        })
+        .await
     }
 
-    /// Makes a topic class.
-    ///
-    /// # Errors
-    /// `NotFound`, `PartTaken`, `TooManyParts`, `BadRequest`.
-    pub async fn topic_create(
+    /// The product of the caller's account as devices see it; `None` when there is none there.
+    pub(crate) async fn product_owned(
         &self,
-        _permit: &Permit,
-        _key: &ProductKey,
-        _suffix: &str,
-        _right: TopicRight,
-        _description: &str,
-    ) -> Result<TopicClass, ProductError> {
-        todo!()
+        permit: &Permit,
+        key: &ProductKey,
+    ) -> Result<Option<Arc<Product>>, Fault> {
+        let product = self.shelf_product(key).await?;
+        Ok(product.filter(|product| product.account == *permit.account()))
     }
 
-    /// Changes a topic class, which is found by its number.
-    ///
-    /// # Errors
-    /// `NoSuchPart`, `PartTaken`, `BadRequest`.
-    pub async fn topic_update(
+    /// The product of the caller's account as the catalog has it, with the entry's version.
+    pub(crate) async fn product_read(
         &self,
-        _permit: &Permit,
-        _id: u64,
-        _suffix: &str,
-        _right: TopicRight,
-        _description: Option<&str>,
-    ) -> Result<TopicClass, ProductError> {
-        todo!()
+        permit: &Permit,
+        key: &ProductKey,
+    ) -> Result<(Product, u64), ProductError> {
+        let product = self.document::<Product>(PRODUCT, key.as_str()).await?;
+        let product = product.filter(|product| product.value.account == *permit.account());
+        let product = product.ok_or(ProductError::NotFound)?;
+        Ok((product.value, product.version))
     }
 
-    /// Removes a topic class.
-    ///
-    /// # Errors
-    /// `NoSuchPart`.
-    pub async fn topic_delete(&self, _permit: &Permit, _id: u64) -> Result<(), ProductError> {
-        todo!()
+    /// Keys of all products of an account, newest first.
+    pub(crate) async fn products_of(&self, account: &AccountId) -> Result<Vec<ProductKey>, Fault> {
+        self.documents(OF_ACCOUNT, &of_account(account)).await
     }
+
+    async fn product_view(&self, product: Product) -> Result<ProductView, Fault> {
+        let devices = self.ports.devices.count(&product.key).await?.registered;
+        Ok(ProductView {
+            product: Arc::new(product),
+            devices,
+        })
+    }
+
+    async fn product_change(
+        &self,
+        permit: &Permit,
+        key: &ProductKey,
+        change: impl Fn(&mut Product) -> Result<(), ProductError> + Send + Sync,
+    ) -> Result<Arc<Product>, ProductError> {
+        for _ in 0..TRIES {
+            let (mut product, version) = self.product_read(permit, key).await?;
+            change(&mut product)?;
+            if let Some(product) = self.product_put(product, version, Vec::new()).await? {
+                return Ok(product);
+            }
+        }
+        Err(busy(PRODUCT).into())
+    }
+
+    /// Replaces the product that has this version, together with `more`; `None` when it has
+    /// changed meanwhile.
+    async fn product_put(
+        &self,
+        product: Product,
+        version: u64,
+        more: Vec<Put>,
+    ) -> Result<Option<Arc<Product>>, Fault> {
+        let changing = self.shelf.changing(&product.key);
+        let mut puts = more;
+        let expect = Expect::Version(version);
+        puts.push(put(PRODUCT, product.key.to_string(), &product, expect)?);
+        Ok(match self.ports.catalog.put(puts).await? {
+            Change::Conflict => None,
+            Change::Done(version) => {
+                let shared = Arc::new(product.clone());
+                changing.product(&shared, version);
+                Some(shared)
+            }
+        })
+    }
+
+    /// Removes all that hangs on a product that is gone.
+    async fn product_clear(&self, product: &Product) -> Result<(), Fault> {
+        let key = &product.key;
+        let mut puts = links(product, false)?;
+        puts.extend(
+            product
+                .topics
+                .iter()
+                .map(|class| topic::link_gone(class.id)),
+        );
+        puts.extend(self.model_gone(key).await?);
+        puts.extend(self.batches_gone(key).await?);
+        self.ports.catalog.put(puts).await?;
+        self.ports
+            .secrets
+            .remove(&SecretId::Product(key.clone()))
+            .await
+    }
+
+    async fn name_taken(&self, product: &Product) -> Result<bool, Fault> {
+        let entry = self.ports.catalog.get(NAME, &name_key(product)).await?;
+        Ok(entry.is_some())
+    }
+
+    fn product_key(&self) -> Result<ProductKey, Fault> {
+        ProductKey::parse(&text::product_key(&self.seed()))
+            .map_err(|error| Fault::lasting(error.to_string()))
+    }
+
+    /// Notes that somebody reads secrets, before they are given out.
+    pub(crate) async fn secret_read(
+        &self,
+        permit: &Permit,
+        resource: &str,
+        detail: &str,
+    ) -> Result<(), Fault> {
+        let mut entry = self.audit_entry(permit.caller(), permit.action(), resource);
+        detail.clone_into(&mut entry.detail);
+        self.audit_note(entry).await
+    }
+}
+
+/// The one time that an owner is shown a secret.
+pub(crate) fn shown(secret: &Secret) -> Result<String, Fault> {
+    String::from_utf8(secret.expose().to_vec()).map_err(|_| Fault::lasting("a secret is not text"))
+}
+
+/// The entries that lead to a product, to be made or to be gone.
+fn links(product: &Product, made: bool) -> Result<Vec<Put>, Fault> {
+    let key = &product.key;
+    let Time(created) = product.created;
+    let reversed = i64::MAX - created.max(0);
+    let place = format!("{}{reversed:020}/{key}", of_account(&product.account));
+    let name = name_key(product);
+    Ok(if made {
+        vec![
+            put(NAME, name, key, Expect::Absent)?,
+            put(OF_ACCOUNT, place, key, Expect::Absent)?,
+        ]
+    } else {
+        vec![
+            remove(NAME, name, Expect::Anything),
+            remove(OF_ACCOUNT, place, Expect::Anything),
+        ]
+    })
+}
+
+fn name_key(product: &Product) -> String {
+    format!("{}/{}", product.account, product.name)
+}
+
+fn of_account(account: &AccountId) -> String {
+    format!("{account}/")
+}
+
+fn openness(registration: DynamicRegistration) -> u8 {
+    match registration {
+        DynamicRegistration::Off => 0,
+        DynamicRegistration::Registered => 1,
+        DynamicRegistration::Open => 2,
+    }
+}
+
+fn check_name(name: &str) -> Result<(), ProductError> {
+    if name.trim() != name {
+        let text = "a product name does not begin or end with a space";
+        return Err(ProductError::BadRequest(text.into()));
+    }
+    check_text("a product name", name, 1, NAME_CHARS)
+}
+
+fn check_description(description: &str) -> Result<(), ProductError> {
+    if description.chars().count() > DESCRIPTION_CHARS {
+        let text = format!("a description has at most {DESCRIPTION_CHARS} characters");
+        return Err(ProductError::BadRequest(text));
+    }
+    Ok(())
+}
+
+fn check_labels(labels: &BTreeMap<String, String>) -> Result<(), ProductError> {
+    if labels.len() > LABELS {
+        let text = format!("a product has at most {LABELS} labels");
+        return Err(ProductError::BadRequest(text));
+    }
+    labels.iter().try_for_each(|(label, value)| {
+        check_text("a label", label, 1, LABEL_CHARS)?;
+        check_text("a label's value", value, 0, LABEL_CHARS)
+    })
+}
+
+/// A text for people: so many characters, none of them a control character.
+fn check_text(what: &str, text: &str, least: usize, most: usize) -> Result<(), ProductError> {
+    if (least..=most).contains(&text.chars().count()) && !text.chars().any(char::is_control) {
+        return Ok(());
+    }
+    Err(ProductError::BadRequest(format!(
+        "{what} has {least} to {most} characters, none of them a control character"
+    )))
 }

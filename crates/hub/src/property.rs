@@ -1,12 +1,16 @@
 //! Properties: posted by devices, set and read by applications ([AL-6.3]).
 
-use crate::{Hub, account::Permit, edge::Session};
+use crate::{Hub, account::Permit, edge::Session, shelf::ShelvedModel};
 use model::{
+    command::Order,
     error::{DeviceError, PostError},
-    id::{CommandId, DeviceKey, Time},
-    port::Point,
+    fact::What,
+    id::{CommandId, DeviceKey, ProductKey, Time},
+    port::{Point, Stream},
+    thing::{fit_settable, sift_properties},
 };
 use serde_json::{Map, Value};
+use std::{collections::HashMap, sync::Arc};
 
 /// What was kept of a post.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,7 +26,10 @@ pub struct Posted {
 pub struct Page {
     /// The points.
     pub points: Vec<Point>,
-    /// Where the next page begins in the order asked for, when there is one.
+    /// Where the next page begins in the order asked for, when there is one: the time to give as
+    /// `from` (oldest first) or as `to` (newest first). No point is lost or told twice so, since
+    /// a page has all points of a millisecond or none; it may therefore be shorter than asked
+    /// for, or longer where one millisecond has more points than a page.
     pub next: Option<Time>,
 }
 
@@ -42,7 +49,7 @@ pub struct PageWanted {
 /// The latest value of a property beside its definition.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Latest {
-    /// Identifier.
+    /// Identifier, as devices call it (`block:identifier` outside the default block).
     pub identifier: String,
     /// Name in the thing model.
     pub name: String,
@@ -61,23 +68,57 @@ impl Hub {
     /// `TooManyProperties`, `NotModelled`, `Fault`.
     pub async fn property_post(
         &self,
-        _session: &Session,
-        _params: &Map<String, Value>,
+        session: &Session,
+        params: &Map<String, Value>,
     ) -> Result<Posted, PostError> {
-        todo!()
+        if params.len() > self.limits.properties {
+            return Err(PostError::TooManyProperties);
+        }
+        let model = self.shelf_model(&session.device.product).await?;
+        let model = model.ok_or(PostError::NotModelled)?;
+        let sifted = sift_properties(&model.tsl, params, self.now().0);
+        let dropped = sifted
+            .dropped
+            .into_iter()
+            .map(|(name, misfit)| (name, misfit.to_string()))
+            .collect();
+        let mut kept = Vec::with_capacity(sifted.kept.len());
+        let mut values = Vec::with_capacity(sifted.kept.len());
+        for property in sifted.kept {
+            kept.push(property.identifier.clone());
+            values.push((property.identifier, property.value, Time(property.time_ms)));
+        }
+        if !values.is_empty() {
+            let what = What::PropertiesPosted { values };
+            self.fact(&session.device, &session.iot_id, what).await?;
+        }
+        Ok(Posted { kept, dropped })
     }
 
     /// Asks the device to set properties; its answer comes later.
     ///
     /// # Errors
-    /// `NotFound`, `Misfit`, `NotModelled`, `TooMuch`.
+    /// `NotFound`, `Misfit`, `NotModelled`, `BadRequest` for no property at all, `TooMuch`.
     pub async fn property_set(
         &self,
-        _permit: &Permit,
-        _device: &DeviceKey,
-        _items: Map<String, Value>,
+        permit: &Permit,
+        device: &DeviceKey,
+        items: Map<String, Value>,
     ) -> Result<CommandId, DeviceError> {
-        todo!()
+        let device = self.device_owned(permit, device).await?;
+        let model = self.model_of(&device.key.product).await?;
+        if items.is_empty() {
+            return Err(DeviceError::BadRequest("no property is given".into()));
+        }
+        if items.len() > self.limits.properties {
+            let text = format!("more than {} properties at once", self.limits.properties);
+            return Err(DeviceError::TooMuch(text));
+        }
+        let items = fit_settable(&model.tsl, &items)
+            .map_err(|error| DeviceError::Misfit(error.to_string()))?;
+        let until = self.now().plus(self.limits.command_life);
+        let order = Order::SetProperties(items);
+        Ok(self.command_send(&device, order, until).await?.id)
     }
 
     /// The latest values of all properties of the thing model (of one block, when it is named).
@@ -86,24 +127,62 @@ impl Hub {
     /// `NotFound`, `NotModelled`.
     pub async fn property_latest(
         &self,
-        _permit: &Permit,
-        _device: &DeviceKey,
-        _block: Option<&str>,
+        permit: &Permit,
+        device: &DeviceKey,
+        block: Option<&str>,
     ) -> Result<Vec<Latest>, DeviceError> {
-        todo!()
+        let device = self.device_owned(permit, device).await?;
+        let model = self.model_of(&device.key.product).await?;
+        self.history_caught_up().await?;
+        let latest = self.ports.series.latest(&device.iot_id).await?;
+        let mut values: HashMap<String, (Value, Time)> = latest
+            .into_iter()
+            .map(|point| (point.identifier, (point.value, point.at)))
+            .collect();
+        let of_block = |name: &str| match block {
+            None => true,
+            Some(block) => name.split_once(':').is_some_and(|(id, _)| id == block),
+        };
+        let properties = model.tsl.properties().filter(|(name, _)| of_block(name));
+        Ok(properties
+            .map(|(identifier, property)| Latest {
+                name: property.name.clone(),
+                data_type: property.data.word().to_owned(),
+                unit: property.data.unit().to_owned(),
+                value: values.remove(&identifier),
+                identifier,
+            })
+            .collect())
     }
 
     /// A page of a property's history. All that was acknowledged before the call is in it.
     ///
     /// # Errors
-    /// `NotFound`, `BadPage`, `Misfit` for a property that the model does not have.
+    /// `NotFound`, `BadPage`, `NotModelled`, `Misfit` for a property that the model does not have.
     pub async fn property_history(
         &self,
-        _permit: &Permit,
-        _device: &DeviceKey,
-        _identifier: &str,
-        _wanted: PageWanted,
+        permit: &Permit,
+        device: &DeviceKey,
+        identifier: &str,
+        wanted: PageWanted,
     ) -> Result<Page, DeviceError> {
-        todo!()
+        let device = self.device_owned(permit, device).await?;
+        let model = self.model_of(&device.key.product).await?;
+        if model.tsl.property(identifier).is_none() {
+            let text = "there is no such property in the thing model";
+            return Err(DeviceError::Misfit(text.into()));
+        }
+        let stream = Stream::Property;
+        self.history_page(&device.iot_id, stream, Some(identifier), None, wanted)
+            .await
+    }
+
+    /// The model that devices of a product are held to.
+    pub(crate) async fn model_of(
+        &self,
+        product: &ProductKey,
+    ) -> Result<Arc<ShelvedModel>, DeviceError> {
+        let model = self.shelf_model(product).await?;
+        model.ok_or(DeviceError::NotModelled)
     }
 }
