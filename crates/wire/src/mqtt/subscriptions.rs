@@ -1,15 +1,19 @@
 //! Who gets a topic: filters and their subscribers, searched by topic name.
 
 use std::collections::HashMap;
-use std::hash::Hash;
+use std::hash::{BuildHasher, Hash, Hasher, RandomState};
 
-use super::topic::{TopicFilter, TopicName, has_wildcard, hides_from_wildcards};
+use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
+
+use super::topic::{TopicFilter, TopicName, hides_from_wildcards};
 
 /// Filters, and under each of them values by key.
 ///
-/// A filter without wildcards is one hash lookup away, however many there are; filters with wildcards are a tree by
-/// level, at most [`super::MAX_LEVELS`] deep. A lookup allocates nothing. Of a shared subscription only the
-/// [`TopicFilter::pattern`] is looked at: the caller puts the group into the key, and chooses the member.
+/// Filters are found by hash of their levels before the first wildcard, so that a lookup costs one probe for each number
+/// of such levels in use, however many filters there are; what follows the first wildcard is a tree by level. A lookup
+/// allocates nothing, reads the topic once, and goes at most [`super::MAX_LEVELS`] deep. Of a shared subscription only
+/// the [`TopicFilter::pattern`] is looked at: the caller puts the group into the key, and chooses the member.
 ///
 /// ```
 /// use wire::mqtt::{Subscriptions, TopicFilter, TopicName};
@@ -19,21 +23,28 @@ use super::topic::{TopicFilter, TopicName, has_wildcard, hides_from_wildcards};
 /// routes.insert(&TopicFilter::try_from("home/kitchen/light")?, "panel", 0);
 /// let mut found = Vec::new();
 /// routes.matching(&TopicName::try_from("home/kitchen/light")?, |key, _| found.push(*key));
-/// assert_eq!(found, ["panel", "lamp"]);
+/// assert_eq!(found, ["lamp", "panel"]);
 /// # Ok::<(), wire::mqtt::TopicError>(())
 /// ```
 #[derive(Debug)]
 pub struct Subscriptions<K, V> {
-    exact: HashMap<Box<str>, Leaf<K, V>>,
-    wild: Node<K, V>,
+    /// By the levels before the first wildcard.
+    stems: HashTable<Stem<K, V>>,
+    /// How many stems have so many levels, at that number less one.
+    depths: Vec<usize>,
+    /// Filters that begin with a wildcard.
+    root: Node<K, V>,
+    hashing: RandomState,
     len: usize,
 }
 
 impl<K, V> Default for Subscriptions<K, V> {
     fn default() -> Self {
         Self {
-            exact: HashMap::new(),
-            wild: Node::default(),
+            stems: HashTable::new(),
+            depths: Vec::new(),
+            root: Node::default(),
+            hashing: RandomState::new(),
             len: 0,
         }
     }
@@ -57,48 +68,147 @@ impl<K: Hash + Eq, V> Subscriptions<K, V> {
 
     /// Puts `value` under filter and key, and gives back what was there.
     pub fn insert(&mut self, filter: &TopicFilter, key: K, value: V) -> Option<V> {
-        let pattern = filter.pattern();
-        let leaf = if has_wildcard(pattern) {
-            self.wild.grow(pattern)
-        } else if let Some(leaf) = self.exact.get_mut(pattern) {
-            leaf
-        } else {
-            self.exact.entry(pattern.into()).or_default()
+        let leaf = match split_at_wildcard(filter.pattern()) {
+            (None, rest) => self.root.grow(rest.unwrap_or_default()),
+            (Some(name), rest) => {
+                let stem = self.stem(name);
+                match rest {
+                    None => &mut stem.here,
+                    Some(rest) => stem.beyond.get_or_insert_default().grow(rest),
+                }
+            }
         };
         let former = leaf.insert(key, value);
         self.len += usize::from(former.is_none());
         former
     }
 
+    /// The stem of that name, made if it is not there.
+    fn stem(&mut self, name: &str) -> &mut Stem<K, V> {
+        let hash = hash(&self.hashing, name);
+        let rehash = |stem: &Stem<K, V>| self::hash(&self.hashing, &stem.name);
+        match self.stems.entry(hash, |stem| *stem.name == *name, rehash) {
+            Entry::Occupied(there) => there.into_mut(),
+            Entry::Vacant(room) => {
+                let depth = ends(name).count();
+                if self.depths.len() < depth {
+                    self.depths.resize(depth, 0);
+                }
+                self.depths[depth - 1] += 1;
+                let (here, beyond) = (Leaf::default(), None);
+                room.insert(Stem {
+                    name: name.into(),
+                    here,
+                    beyond,
+                })
+                .into_mut()
+            }
+        }
+    }
+
     /// Takes out what is under filter and key.
     pub fn remove(&mut self, filter: &TopicFilter, key: &K) -> Option<V> {
-        let pattern = filter.pattern();
-        let former = if has_wildcard(pattern) {
-            self.wild.remove(Some(pattern), key)
-        } else {
-            let leaf = self.exact.get_mut(pattern)?;
-            let former = leaf.remove(key);
-            if leaf.is_empty() {
-                self.exact.remove(pattern);
-            }
-            former
+        let former = match split_at_wildcard(filter.pattern()) {
+            (None, rest) => self.root.remove(rest, key),
+            (Some(name), rest) => self.remove_from_stem(name, rest, key),
         };
         self.len -= usize::from(former.is_some());
+        former
+    }
+
+    fn remove_from_stem(&mut self, name: &str, rest: Option<&str>, key: &K) -> Option<V> {
+        let hash = hash(&self.hashing, name);
+        let mut there = self
+            .stems
+            .find_entry(hash, |stem| *stem.name == *name)
+            .ok()?;
+        let stem = there.get_mut();
+        let former = match rest {
+            None => stem.here.remove(key),
+            Some(rest) => {
+                let tree = stem.beyond.as_mut()?;
+                let former = tree.remove(Some(rest), key);
+                if tree.is_empty() {
+                    stem.beyond = None;
+                }
+                former
+            }
+        };
+        if stem.here.is_empty() && stem.beyond.is_none() {
+            there.remove();
+            self.depths[ends(name).count() - 1] -= 1;
+        }
         former
     }
 
     /// Shows every entry whose filter matches `topic` (MQTT 5 §4.7) to `visit`. A key under several matching filters
     /// is shown as often.
     pub fn matching<'a>(&'a self, topic: &TopicName, mut visit: impl FnMut(&'a K, &'a V)) {
-        if let Some(leaf) = self.exact.get(&**topic) {
-            leaf.visit(&mut visit);
+        if !hides_from_wildcards(topic) {
+            self.root.matching(Some(topic), &mut visit);
         }
-        self.wild
-            .matching(Some(topic), hides_from_wildcards(topic), &mut visit);
+        let mut hasher = self.hashing.build_hasher();
+        let mut start = 0;
+        for (end, &stems) in ends(topic).zip(&self.depths) {
+            hasher.write(&topic.as_bytes()[start..end]);
+            start = end;
+            if stems == 0 {
+                continue;
+            }
+            let same = |stem: &Stem<K, V>| *stem.name == topic[..end];
+            let Some(stem) = self.stems.find(hasher.finish(), same) else {
+                continue;
+            };
+            let rest = topic.get(end + 1..);
+            if rest.is_none() {
+                stem.here.visit(&mut visit);
+            }
+            if let Some(tree) = &stem.beyond {
+                tree.matching(rest, &mut visit);
+            }
+        }
     }
 }
 
-/// One level of the filters with wildcards.
+/// Levels without wildcards, and the filters that begin with them.
+#[derive(Debug)]
+struct Stem<K, V> {
+    name: Box<str>,
+    /// The filter that ends here.
+    here: Leaf<K, V>,
+    /// Filters that go on with a wildcard.
+    beyond: Option<Box<Node<K, V>>>,
+}
+
+/// Where each level of a topic ends, the separator before the next not included.
+fn ends(topic: &str) -> impl Iterator<Item = usize> {
+    topic
+        .match_indices('/')
+        .map(|(at, _)| at)
+        .chain([topic.len()])
+}
+
+/// The hash of a stem, level by level as [`Subscriptions::matching`] makes it.
+fn hash(hashing: &RandomState, name: &str) -> u64 {
+    let mut hasher = hashing.build_hasher();
+    let mut start = 0;
+    for end in ends(name) {
+        hasher.write(&name.as_bytes()[start..end]);
+        start = end;
+    }
+    hasher.finish()
+}
+
+/// The levels before the first wildcard, and those from it on; either may be none.
+fn split_at_wildcard(pattern: &str) -> (Option<&str>, Option<&str>) {
+    match pattern.find(['+', '#']) {
+        None => (Some(pattern), None),
+        Some(0) => (None, Some(pattern)),
+        Some(at) => (Some(&pattern[..at - 1]), Some(&pattern[at..])),
+    }
+}
+
+/// One level of what follows the first wildcard, that wildcard included.
 #[derive(Debug)]
 struct Node<K, V> {
     /// The next level by name.
@@ -181,16 +291,9 @@ impl<K: Hash + Eq, V> Node<K, V> {
         }
     }
 
-    /// As deep as the deepest filter, however deep the topic is. `hidden` keeps the wildcards of the first level shut.
-    fn matching<'a>(
-        &'a self,
-        levels: Option<&str>,
-        hidden: bool,
-        visit: &mut impl FnMut(&'a K, &'a V),
-    ) {
-        if !hidden {
-            self.below.visit(visit);
-        }
+    /// As deep as the deepest filter, however deep the topic is.
+    fn matching<'a>(&'a self, levels: Option<&str>, visit: &mut impl FnMut(&'a K, &'a V)) {
+        self.below.visit(visit);
         let Some(levels) = levels else {
             return self.here.visit(visit);
         };
@@ -198,12 +301,10 @@ impl<K: Hash + Eq, V> Node<K, V> {
         if !self.named.is_empty()
             && let Some(next) = self.named.get(level)
         {
-            next.matching(rest, false, visit);
+            next.matching(rest, visit);
         }
-        if let Some(next) = &self.any
-            && !hidden
-        {
-            next.matching(rest, false, visit);
+        if let Some(next) = &self.any {
+            next.matching(rest, visit);
         }
     }
 }
@@ -212,7 +313,11 @@ impl<K: Hash + Eq, V> Node<K, V> {
 #[derive(Debug)]
 enum Leaf<K, V> {
     Few(Vec<(K, V)>),
-    Many(HashMap<K, V>),
+    #[expect(
+        clippy::box_collection,
+        reason = "there are millions of leaves with few entries"
+    )]
+    Many(Box<HashMap<K, V>>),
 }
 
 /// Up to so many entries are searched one by one.
@@ -241,7 +346,7 @@ impl<K: Hash + Eq, V> Leaf<K, V> {
                 if entries.len() == FEW {
                     let mut many: HashMap<K, V> = entries.drain(..).collect();
                     many.insert(key, value);
-                    *self = Self::Many(many);
+                    *self = Self::Many(Box::new(many));
                 } else {
                     if entries.is_empty() {
                         entries.reserve_exact(1);
@@ -319,7 +424,7 @@ mod tests {
             assert_eq!(routes.remove(&filter(text), &1), None);
             assert_eq!(routes.remove(&filter(text), &2), Some(20));
         }
-        assert!(routes.is_empty() && routes.exact.is_empty() && routes.wild.is_empty());
+        assert!(routes.is_empty() && routes.stems.is_empty() && routes.depths == [0, 0]);
         assert_eq!(routes.remove(&filter("x/+"), &1), None);
     }
 
@@ -334,7 +439,7 @@ mod tests {
         for key in 0..1_000 {
             assert!(routes.remove(&filter("all/#"), &key).is_some());
         }
-        assert!(routes.wild.is_empty());
+        assert!(routes.stems.is_empty());
     }
 
     #[test]
