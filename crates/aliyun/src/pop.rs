@@ -1,1 +1,28 @@
-//! (pop; being written)
+//! The application API's door: requests of the vendor's RPC style, signed in the query, in the
+//! form body or in headers, at `/` (spec/cloud-api.md §1; [AL-7.1]).
+//!
+//! `door` is the way of a request, `request` reads it, `render` and `xml` write the answer. What
+//! the actions are stands in `crate::iot`.
+
+mod door;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
+pub(crate) mod render;
+pub(crate) mod request;
+mod xml;
+
+use axum::{Router, routing::get};
+use hub::Hub;
+use std::sync::Arc;
+
+/// Bytes of a body that are taken. Ten thousand names of full length with their nicknames fit
+/// (`BatchCheckDeviceNames`).
+pub const BODY_MOST: usize = 4 * 1024 * 1024;
+
+/// The API at `/`. Whoever serves it puts a `hub::edge::Peer` into the extensions of every
+/// request.
+pub fn routes(hub: Arc<Hub>) -> Router {
+    Router::new()
+        .route("/", get(door::open).post(door::open).fallback(door::method))
+        .with_state(hub)
+}
