@@ -84,23 +84,31 @@ impl GatewayError {
     pub fn code(&self) -> Cow<'static, str> {
         match self {
             Self::Missing(name) => format!("Missing{name}").into(),
-            Self::Invalid { .. } | Self::Unreadable(_) => "InvalidParameter".into(),
-            Self::TooLarge => "RequestEntityTooLarge".into(),
-            Self::TooSlow => "RequestTimeout".into(),
-            Self::Method => "UnsupportedHTTPMethod".into(),
-            Self::NoSuchAction => "InvalidAction.NotFound".into(),
-            Self::NoSuchVersion => "InvalidVersion".into(),
-            Self::Incomplete(_) => "IncompleteSignature".into(),
-            Self::Mismatch(_) => "SignatureDoesNotMatch".into(),
-            Self::UnknownKey => "InvalidAccessKeyId.NotFound".into(),
-            Self::InactiveKey => "InvalidAccessKeyId.Inactive".into(),
-            Self::TimeFormat => "InvalidTimeStamp.Format".into(),
-            Self::TimeExpired => "InvalidTimeStamp.Expired".into(),
-            Self::NonceUsed => "SignatureNonceUsed".into(),
-            Self::TokenMismatch => "InvalidSecurityToken.MismatchWithAccessKey".into(),
-            Self::NotAllowed(_) => "Forbidden.RAM".into(),
-            Self::Unavailable => "ServiceUnavailable".into(),
-            Self::Internal => "InternalError".into(),
+            other => other.kind().into(),
+        }
+    }
+
+    /// The vendor's name for errors of its kind, whatever the parameter.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Missing(_) => "MissingParameter",
+            Self::Invalid { .. } | Self::Unreadable(_) => "InvalidParameter",
+            Self::TooLarge => "RequestEntityTooLarge",
+            Self::TooSlow => "RequestTimeout",
+            Self::Method => "UnsupportedHTTPMethod",
+            Self::NoSuchAction => "InvalidAction.NotFound",
+            Self::NoSuchVersion => "InvalidVersion",
+            Self::Incomplete(_) => "IncompleteSignature",
+            Self::Mismatch(_) => "SignatureDoesNotMatch",
+            Self::UnknownKey => "InvalidAccessKeyId.NotFound",
+            Self::InactiveKey => "InvalidAccessKeyId.Inactive",
+            Self::TimeFormat => "InvalidTimeStamp.Format",
+            Self::TimeExpired => "InvalidTimeStamp.Expired",
+            Self::NonceUsed => "SignatureNonceUsed",
+            Self::TokenMismatch => "InvalidSecurityToken.MismatchWithAccessKey",
+            Self::NotAllowed(_) => "Forbidden.RAM",
+            Self::Unavailable => "ServiceUnavailable",
+            Self::Internal => "InternalError",
         }
     }
 

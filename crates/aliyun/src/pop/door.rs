@@ -7,7 +7,7 @@
 
 use super::{
     BODY_MOST, render,
-    request::{self, Arrived, Request},
+    request::{self, Arrived, Proof, Request},
 };
 use crate::{
     codes::{
@@ -23,6 +23,7 @@ use axum::{
     response::Response,
 };
 use hub::{Hub, account::CallerClaim, edge::Peer};
+use model::account::AuditEntry;
 use serde_json::{Map, Value};
 use std::{sync::Arc, time::Duration};
 use uuid::Uuid;
@@ -99,27 +100,69 @@ async fn act(
     arrived: &Arrived<'_>,
     request: Result<Request, GatewayError>,
 ) -> Acted {
-    let request = request?;
-    let action = iot::find(&request.version, &request.action)?;
-    let peer = parts.extensions.get::<Peer>();
-    match call(hub, peer, arrived, &request, action).await {
+    let Some(peer) = parts.extensions.get::<Peer>().copied() else {
+        tracing::error!("the server did not say where a request came from");
+        return Err(GatewayError::Internal);
+    };
+    let named = request.as_ref().ok().and_then(|r| known(r).ok());
+    let proven = request.and_then(|request| {
+        let action = known(&request)?;
+        let proof = request.proof(arrived)?;
+        Ok((request, action, proof))
+    });
+    let (request, action, proof) = match proven {
+        Ok(proven) => proven,
+        Err(error) => {
+            note(hub, peer, arrived, named, &error).await;
+            return Err(error);
+        }
+    };
+    match call(hub, peer, &request, action, proof).await {
         Ok(fields) => Ok((action, Ok(fields))),
-        Err(refusal) => Ok((action, Err(refusal.told(action.family)?))),
+        Err(refusal) => {
+            let error = refusal.told(action.family)?;
+            hub.metrics().call(&action.right(), error.code);
+            Ok((action, Err(error)))
+        }
+    }
+}
+
+fn known(request: &Request) -> Result<&'static Action, GatewayError> {
+    iot::find(&request.version, &request.action)
+}
+
+/// Counts a request that was refused before the hub saw it, and notes it in the audit log when
+/// it names a key: it may be the signature that somebody tampers with.
+async fn note(
+    hub: &Hub,
+    peer: Peer,
+    arrived: &Arrived<'_>,
+    action: Option<&Action>,
+    error: &GatewayError,
+) {
+    let action = action.map_or("iot:other".to_owned(), Action::right);
+    hub.metrics().call(&action, error.kind());
+    if let Some(key) = arrived.key() {
+        hub.audit_failure(AuditEntry {
+            at: hub.now(),
+            who: "?".into(),
+            address: peer.address.to_string(),
+            action,
+            resource: format!("access-key/{key}"),
+            outcome: error.kind().into(),
+            detail: String::new(),
+        })
+        .await;
     }
 }
 
 async fn call(
     hub: &Hub,
-    peer: Option<&Peer>,
-    arrived: &Arrived<'_>,
+    peer: Peer,
     request: &Request,
     action: &'static Action,
+    proof: Proof,
 ) -> iot::Answer {
-    let Some(peer) = peer.copied() else {
-        tracing::error!("the server did not say where a request came from");
-        return Err(GatewayError::Internal.into());
-    };
-    let proof = request.proof(arrived)?;
     let caller = hub
         .caller_admit(CallerClaim {
             key: proof.key,
@@ -131,10 +174,11 @@ async fn call(
         })
         .await
         .map_err(|error| gateway::caller(&error, &proof.text))?;
-    if proof.token {
-        return Err(GatewayError::TokenMismatch.into());
-    }
-    let params = Params::read(action, &request.pairs)?;
+    let params = match Params::read(action, &request.pairs) {
+        _ if proof.token => Err(GatewayError::TokenMismatch),
+        read => read,
+    };
+    let params = params.inspect_err(|error| hub.metrics().call(&action.right(), error.kind()))?;
     let region = request.find("RegionId").unwrap_or("local");
     let ask = Ask {
         hub,

@@ -90,6 +90,22 @@ impl Arrived<'_> {
             .collect()
     }
 
+    /// The key that the request names, cut to what may stand in a log; without a look at whether
+    /// the request makes sense.
+    pub(crate) fn key(&self) -> Option<String> {
+        let cut = |text: &str| text.chars().take(128).collect();
+        if let Some(authorization) = self.acs3() {
+            let (_, rest) = authorization.split_once("Credential=")?;
+            return rest.split(',').next().map(cut);
+        }
+        let body = std::str::from_utf8(self.body).unwrap_or_default();
+        [self.query, body]
+            .iter()
+            .flat_map(|text| text.split('&'))
+            .find_map(|pair| pair.strip_prefix("AccessKeyId="))
+            .map(cut)
+    }
+
     /// Whether the request is signed in its headers. `x-acs-action` says nothing of that: other
     /// styles send it too.
     fn acs3(&self) -> Option<&str> {
