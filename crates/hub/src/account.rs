@@ -147,7 +147,7 @@ impl Hub {
         if changing {
             self.audit_note(entry).await?;
         }
-        self.metrics.call(action, "ok");
+        self.metrics.call(action, "allowed");
         Ok(Permit {
             caller: caller.clone(),
             action: action.to_owned(),

@@ -133,7 +133,8 @@ impl Metrics {
         self.proofs.get_or_create(&Proof { scheme, outcome }).inc();
     }
 
-    /// A call of an API ended; `outcome` is `ok` or the name of the error.
+    /// A call of an API passed the gate (`allowed`, counted by `Hub::caller_allow`), was refused
+    /// there, or met the error of this name behind it.
     pub fn call(&self, action: &str, outcome: &'static str) {
         let action = self.bounded(action);
         self.calls.get_or_create(&Call { action, outcome }).inc();

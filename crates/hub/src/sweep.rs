@@ -116,6 +116,57 @@ fn turn(mut marks: Vec<Mark>, mark: Mark, life: i64) -> Turned {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::stage::{START, Stage};
+    use model::{
+        command::Order,
+        fact::{Fact, What},
+        product::DynamicRegistration,
+    };
+    use serde_json::Map;
+
+    /// A fact stays for its life, and as long as a reader needs it.
+    #[tokio::test]
+    async fn old_facts_and_commands_go_but_not_before_their_readers() {
+        let stage = Stage::set().await;
+        let (product, _) = stage.product(DynamicRegistration::Off).await;
+        let (device, _) = stage.device(&product, "lamp").await;
+        let ports = &stage.ports;
+        let fact = Fact {
+            at: START,
+            device: device.key.clone(),
+            iot_id: device.iot_id.clone(),
+            what: What::Enabled,
+        };
+        ports.journal.append(fact.clone()).await.unwrap();
+        let order = Order::SetProperties(Map::new());
+        let until = START.plus(1_000);
+        let commands = &ports.commands;
+        let pushed = commands
+            .push(&device.key, &device.iot_id, &order, START, until, 9)
+            .await;
+        let command = pushed.unwrap().unwrap().id;
+        let find = || commands.find(&device.iot_id, command);
+        let sweep = || stage.hub.sweep(stage.hub.now());
+
+        sweep().await.unwrap();
+        assert!(find().await.unwrap().is_some());
+        stage.clock.move_by(stage.hub.limits().journal);
+        let second = ports.journal.append(fact).await.unwrap();
+        sweep().await.unwrap();
+        assert!(find().await.unwrap().is_none());
+        stage.clock.move_by(1);
+        sweep().await.unwrap();
+        let facts = ports.journal.read(Position(0), 10).await.unwrap();
+        assert_eq!(facts.len(), 2, "no reader was past the first");
+
+        for reader in history::READERS {
+            ports.journal.keep(reader, second).await.unwrap();
+        }
+        sweep().await.unwrap();
+        let facts = ports.journal.read(Position(0), 10).await.unwrap();
+        let left: Vec<Position> = facts.into_iter().map(|(at, _)| at).collect();
+        assert_eq!(left, [second], "the second is not old enough");
+    }
 
     #[test]
     fn facts_may_go_once_a_mark_behind_them_is_older_than_their_life() {

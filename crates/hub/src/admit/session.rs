@@ -79,19 +79,6 @@ impl Hub {
         self.session_fact(session, self.now(), what).await
     }
 
-    /// Whether the session's device may still be connected: to be asked once the connection can
-    /// be found by `Signal::Close`, since a device may be disabled between its proof and then.
-    ///
-    /// # Errors
-    /// `Deleted`, `Disabled`, engine trouble.
-    pub async fn session_check(&self, session: &Session) -> Result<(), AdmitError> {
-        match self.ports.devices.find_id(&session.iot_id).await? {
-            None => Err(AdmitError::Deleted),
-            Some(device) if device.disabled => Err(AdmitError::Disabled),
-            Some(_) => Ok(()),
-        }
-    }
-
     /// Tells the connection of a device to end, wherever it is.
     pub(crate) async fn session_end(
         &self,

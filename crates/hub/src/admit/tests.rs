@@ -298,23 +298,6 @@ async fn a_device_that_is_disabled_meanwhile_does_not_slip_in() {
     assert_eq!(stage.hub.metrics().sessions(), 0);
 }
 
-#[tokio::test]
-async fn a_session_is_checked_once_it_can_be_found() {
-    let stage = Stage::set().await;
-    let (product, _) = stage.product(Switch::Off).await;
-    let (device, secret) = stage.device(&product, "lamp").await;
-    let session = login(&stage, &device, &secret).await.unwrap();
-    stage.hub.session_check(&session).await.unwrap();
-    stage
-        .change(&device.iot_id, |row| row.disabled = true)
-        .await;
-    let checked = stage.hub.session_check(&session).await;
-    assert!(matches!(checked, Err(AdmitError::Disabled)));
-    stage.ports.devices.remove(&device.iot_id).await.unwrap();
-    let checked = stage.hub.session_check(&session).await;
-    assert!(matches!(checked, Err(AdmitError::Deleted)));
-}
-
 /// [AL-3.3] A token of HTTPS pre-authentication opens a connection for seven days.
 #[tokio::test]
 async fn a_token_opens_a_session_until_it_expires() {
