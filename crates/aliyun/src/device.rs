@@ -35,8 +35,7 @@ use model::{
 use serde::Serialize;
 use std::sync::Arc;
 
-/// What devices of this dialect may use of MQTT (seed 001 §3.1). A will that a client leaves is
-/// not held against it, and never published.
+/// What devices of this dialect may use of MQTT (seed 001 §3.1).
 pub const PROFILE: Profile = Profile {
     qos: 1,
     retain: false,
@@ -87,9 +86,6 @@ impl Alink {
             }
         };
         let session = admitted.map_err(|error| refusal(&error))?;
-        if hello.will {
-            tracing::info!(device = %session.device, "the will is not kept");
-        }
         Ok(Greeting::Welcome(Box::new(Welcome {
             implicit: session.marks & MARK_IMPLICIT != 0,
             session,
@@ -99,9 +95,6 @@ impl Alink {
 }
 
 fn refusal(error: &AdmitError) -> Refusal {
-    if let AdmitError::Fault(fault) = error {
-        tracing::error!(%fault, "a login failed through our own fault");
-    }
     Refusal {
         code: codes::refusal(error),
         reason: error.to_string(),
@@ -152,9 +145,11 @@ impl Dialect for Alink {
     }
 
     fn may(&self, session: &Session, verb: Verb, topic: &str) -> bool {
-        let now = self.hub.product_now(&session.device.product);
-        let product = now.as_ref().unwrap_or(&session.product);
-        rights::may(&session.device, &product.topics, verb, topic)
+        rights::system(&session.device, verb, topic).unwrap_or_else(|| {
+            let now = self.hub.product_now(&session.device.product);
+            let product = now.as_ref().unwrap_or(&session.product);
+            rights::custom(&session.device, &product.topics, verb, topic)
+        })
     }
 
     async fn uplink(&self, session: &Session, inbound: Inbound) -> Result<Uplink, Fault> {

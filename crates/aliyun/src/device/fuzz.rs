@@ -77,12 +77,16 @@ pub fn alink_topic(data: &[u8]) {
         right: TopicRight::Both,
         description: String::new(),
     }];
-    if rights::may(&device, &classes, Verb::Publish, topic) {
+    let may = |verb| {
+        rights::system(&device, verb, topic)
+            .unwrap_or_else(|| rights::custom(&device, &classes, verb, topic))
+    };
+    if may(Verb::Publish) {
         assert!(!topic.contains(['+', '#']));
         let routed = topics::route(&device, topic).is_some();
         assert!(routed || topic == "/pk/dev1/user/get", "{topic}");
     }
-    if rights::may(&device, &classes, Verb::Subscribe, topic) {
+    if may(Verb::Subscribe) {
         let own = ["/ext/", "/broadcast/pk/", "/pk/dev1/"];
         assert!(
             topic.contains("/pk/dev1") || own.iter().any(|start| topic.starts_with(start)),

@@ -311,10 +311,6 @@ impl Call {
 fn refused(error: &AdmitError, code: Code) -> Refused {
     match error {
         AdmitError::BadRequest(why) => Refused::because(code, why),
-        AdmitError::Fault(fault) => {
-            tracing::error!(%fault, "the authentication service could not answer");
-            code.into()
-        }
         _ => code.into(),
     }
 }

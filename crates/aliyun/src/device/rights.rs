@@ -7,45 +7,36 @@ use model::{
     product::{TopicClass, TopicRight},
 };
 
-/// Whether `device`, whose product has `classes`, may do this with `topic`.
-pub(crate) fn may(device: &DeviceKey, classes: &[TopicClass], verb: Verb, topic: &str) -> bool {
+/// Whether `device` may do this with a system topic; `None` for all others.
+pub(crate) fn system(device: &DeviceKey, verb: Verb, topic: &str) -> Option<bool> {
     if topic.len() > TOPIC_MAX {
-        return false;
+        return Some(false);
     }
-    match verb {
-        Verb::Publish => topics::route(device, topic).is_some() || publish(device, classes, topic),
-        Verb::Subscribe => subscribe(device, classes, topic),
-    }
-}
-
-/// Whether the topic is one of the product's own that the device may publish to.
-fn publish(device: &DeviceKey, classes: &[TopicClass], topic: &str) -> bool {
-    !wild(topic)
-        && custom(device, topic).is_some_and(|suffix| {
-            classes.iter().any(|class| {
-                matches!(class.right, TopicRight::Publish | TopicRight::Both)
-                    && covers(&class.suffix, suffix)
-            })
-        })
-}
-
-fn subscribe(device: &DeviceKey, classes: &[TopicClass], filter: &str) -> bool {
-    let Some((family, rest)) = topics::split(device, filter) else {
-        return gateway_session(filter)
-            || custom(device, filter).is_some_and(|suffix| {
-                classes.iter().any(|class| {
-                    matches!(class.right, TopicRight::Subscribe | TopicRight::Both)
-                        && covers(&class.suffix, suffix)
-                })
-            });
+    let Some((family, rest)) = topics::split(device, topic) else {
+        return (verb == Verb::Subscribe && gateway_session(topic)).then_some(true);
     };
-    match family.whose() {
+    Some(match (verb, family.whose()) {
+        (Verb::Publish, _) => topics::route(device, topic).is_some(),
         // Clients subscribe to topics of theirs on which nothing ever comes, even to their own
         // requests, and take a refusal for a broken connection.
-        Whose::Device if !wild(rest) => true,
-        Whose::Device => family.has_pattern(rest) || rest == "/thing/service/#",
-        Whose::Product | Whose::Session => family.sends(rest),
-    }
+        (Verb::Subscribe, Whose::Device) if !wild(rest) => true,
+        (Verb::Subscribe, Whose::Device) => family.has_pattern(rest) || rest == "/thing/service/#",
+        (Verb::Subscribe, Whose::Product | Whose::Session) => family.sends(rest),
+    })
+}
+
+/// Whether `device`, whose product has `classes`, may do this with a topic of the product's own.
+pub(crate) fn custom(device: &DeviceKey, classes: &[TopicClass], verb: Verb, topic: &str) -> bool {
+    let Some(suffix) = suffix(device, topic) else {
+        return false;
+    };
+    classes.iter().any(|class| {
+        let right = match verb {
+            Verb::Publish => !wild(topic) && class.right != TopicRight::Subscribe,
+            Verb::Subscribe => class.right != TopicRight::Publish,
+        };
+        right && covers(&class.suffix, suffix)
+    })
 }
 
 /// Gateways subscribe to the session topics of their sub-devices; the server sends there through
@@ -59,7 +50,7 @@ fn gateway_session(filter: &str) -> bool {
 }
 
 /// What follows `/{productKey}/{deviceName}/`.
-fn custom<'t>(device: &DeviceKey, topic: &'t str) -> Option<&'t str> {
+fn suffix<'t>(device: &DeviceKey, topic: &'t str) -> Option<&'t str> {
     topic
         .strip_prefix('/')?
         .strip_prefix(device.product.as_str())?
@@ -107,7 +98,7 @@ mod tests {
             class("update", TopicRight::Publish),
         ];
         let device = DeviceKey::parse("a1pk", "dev1").unwrap();
-        may(&device, &classes, verb, topic)
+        system(&device, verb, topic).unwrap_or_else(|| custom(&device, &classes, verb, topic))
     }
 
     /// [AL-3.12] Filters that captured clients send, spec/alink-wire.md §7.
