@@ -8,6 +8,7 @@ use crate::{
     Hub,
     account::Permit,
     document::{TRIES, busy},
+    vault::shown,
 };
 use credential::{Secret, text};
 use model::{
@@ -504,10 +505,6 @@ fn row(product: &Product, device: &NamedDevice, created: Time) -> Device {
         credential: 0,
         version: 0,
     }
-}
-
-fn shown(secret: &Secret) -> Result<String, Fault> {
-    crate::product::shown(secret)
 }
 
 fn names_of(devices: &[DeviceView]) -> String {

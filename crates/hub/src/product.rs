@@ -6,8 +6,9 @@ use crate::{
     Hub,
     account::Permit,
     document::{TRIES, busy, put, remove},
+    vault::shown,
 };
-use credential::{Secret, text};
+use credential::text;
 use model::{
     error::{Fault, ProductError},
     id::{AccountId, ProductKey, Time},
@@ -455,11 +456,6 @@ impl Hub {
         detail.clone_into(&mut entry.detail);
         self.audit_note(entry).await
     }
-}
-
-/// The one time that an owner is shown a secret.
-pub(crate) fn shown(secret: &Secret) -> Result<String, Fault> {
-    String::from_utf8(secret.expose().to_vec()).map_err(|_| Fault::lasting("a secret is not text"))
 }
 
 /// The entries that lead to a product, to be made or to be gone.

@@ -7,6 +7,7 @@ use crate::{
     document,
     edge::{Channel, Peer},
     limits::Limits,
+    vault::shown,
 };
 use async_trait::async_trait;
 use credential::{Evidence, Secret, Want, text};
@@ -193,7 +194,7 @@ impl Stage {
         let id = SecretId::Product(key);
         let sealed = self.hub.secret_seal(&id, &secret).unwrap();
         self.ports.secrets.put(&id, sealed).await.unwrap();
-        (product, told(&secret))
+        (product, shown(&secret).unwrap())
     }
 
     pub(crate) async fn product_put(&self, product: &Product) {
@@ -230,7 +231,7 @@ impl Stage {
         };
         let done = self.ports.devices.insert(vec![new], 1_000).await.unwrap();
         assert_eq!(done, Insert::Done);
-        (self.row(&iot_id).await, told(&secret))
+        (self.row(&iot_id).await, shown(&secret).unwrap())
     }
 
     pub(crate) async fn row(&self, id: &IotId) -> Device {
@@ -278,10 +279,6 @@ pub(crate) fn claim(device: &DeviceKey, secret: &str, want: Want) -> Claim {
         says_secure: None,
         peer: peer(Channel::Tcp),
     }
-}
-
-fn told(secret: &Secret) -> String {
-    String::from_utf8(secret.expose().to_vec()).unwrap()
 }
 
 /// An audit log in memory, which can be tampered with.

@@ -136,6 +136,14 @@ impl Hub {
     }
 }
 
+/// A secret as text, for the one time that its owner is shown it.
+///
+/// # Errors
+/// None that can happen: what we make for owners is text.
+pub(crate) fn shown(secret: &Secret) -> Result<String, Fault> {
+    String::from_utf8(secret.expose().to_vec()).map_err(|_| Fault::lasting("a secret is not text"))
+}
+
 /// A key of the server's own, made when it is not there yet.
 ///
 /// # Errors

@@ -4,6 +4,7 @@ use super::{NewAccessKey, Permit, row};
 use crate::{
     Hub,
     document::{self, TRIES, busy},
+    vault::shown,
 };
 use credential::text;
 use model::{
@@ -164,8 +165,7 @@ impl Hub {
             document::put(row::KEY, key.id.to_string(), &key, Expect::Absent)?,
             document::put(row::KEY_OF, row::key_of(&key), &key.id, Expect::Absent)?,
         ];
-        // The one time that it is shown.
-        let secret = String::from_utf8_lossy(secret.expose()).into_owned();
+        let secret = shown(&secret)?;
         Ok((NewAccessKey { key, secret }, puts))
     }
 

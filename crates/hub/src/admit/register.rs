@@ -1,18 +1,22 @@
 //! Devices that ask for a secret of their own, with the secret of their product ([AL-2.3]).
 
 use super::{Claim, Registered, Registration, TRIES, channel_fits};
-use crate::Hub;
-use credential::{Secret, Want, text};
+use crate::{
+    Hub,
+    device::{Made, NamedDevice},
+    vault::shown,
+};
+use credential::{Want, text};
 use model::{
     account::AuditEntry,
     device::Device,
     error::{AdmitError, Fault},
-    fact::{Fact, What},
-    id::{DeviceKey, IotId},
-    port::{Change, Insert, NewDevice, SecretId},
+    fact::What,
+    id::IotId,
+    port::{Change, SecretId},
     product::{DynamicRegistration, Product},
 };
-use std::collections::BTreeMap;
+use std::sync::Arc;
 
 impl Hub {
     /// Checks a claim signed with the product's secret, and gives the device a new secret of its
@@ -75,113 +79,61 @@ impl Hub {
         if device.activated.is_some() {
             return Err(AdmitError::AlreadyActive);
         }
-        let (secret, sealed) = self.device_secret_new(&device.iot_id)?;
+        let secret = text::device_secret(&self.seed());
+        let sealed = self.secret_seal(&SecretId::Device(device.iot_id.clone()), &secret)?;
         device.credential += 1;
-        self.register_note(claim, &device).await?;
+        self.register_note(claim, &device.iot_id).await?;
         match self.ports.devices.change_secret(&device, sealed).await? {
             Change::Conflict => return Ok(None),
             Change::Done(version) => device.version = version,
         }
-        self.register_fact(&device, What::CredentialReset, "credential_reset")
+        self.fact(&device.key, &device.iot_id, What::CredentialReset)
             .await?;
         Ok(Some(Registered {
             device,
-            secret: shown(&secret),
+            secret: shown(&secret)?,
         }))
     }
 
     async fn register_new(
         &self,
         claim: &Claim,
-        product: &Product,
+        product: &Arc<Product>,
     ) -> Result<Option<Registered>, AdmitError> {
-        let iot_id = IotId::parse(&text::iot_id(&self.seed()))
-            .map_err(|bad| Fault::lasting(bad.to_string()))?;
-        let device = blank(&claim.device, iot_id, product, self.now());
-        let (secret, sealed) = self.device_secret_new(&device.iot_id)?;
-        self.register_note(claim, &device).await?;
-        let new = NewDevice {
-            device: device.clone(),
-            secret: sealed,
+        let wanted = NamedDevice {
+            name: claim.device.name.clone(),
+            nickname: String::new(),
+            iot_id: self.device_new_id()?,
         };
-        match self
-            .ports
-            .devices
-            .insert(vec![new], self.limits.devices)
-            .await?
-        {
-            Insert::Done => {}
-            Insert::Taken(_) => return Ok(None),
-            Insert::QuotaUsedUp => return Err(AdmitError::TooMany),
+        self.register_note(claim, &wanted.iot_id).await?;
+        match self.devices_make(product, &[wanted]).await? {
+            Made::All(made) => {
+                let Some((device, secret)) = made.into_iter().next() else {
+                    return Ok(None);
+                };
+                // Its version is the engine's.
+                let found = self.ports.devices.find_id(&device.iot_id).await?;
+                Ok(Some(Registered {
+                    device: found.ok_or(AdmitError::Deleted)?,
+                    secret: shown(&secret)?,
+                }))
+            }
+            Made::Taken(_) => Ok(None),
+            Made::TooMany => Err(AdmitError::TooMany),
+            Made::NoProduct => Err(AdmitError::NoSuchProduct),
         }
-        // Its version is the engine's.
-        let found = self.ports.devices.find_id(&device.iot_id).await?;
-        let device = found.ok_or(AdmitError::Deleted)?;
-        self.register_fact(&device, What::Registered, "registered")
-            .await?;
-        Ok(Some(Registered {
-            device,
-            secret: shown(&secret),
-        }))
     }
 
-    fn device_secret_new(&self, id: &IotId) -> Result<(Secret, bytes::Bytes), Fault> {
-        let secret = text::device_secret(&self.seed());
-        let sealed = self.secret_seal(&SecretId::Device(id.clone()), &secret)?;
-        Ok((secret, sealed))
-    }
-
-    async fn register_note(&self, claim: &Claim, device: &Device) -> Result<(), Fault> {
+    async fn register_note(&self, claim: &Claim, id: &IotId) -> Result<(), Fault> {
         self.audit_note(AuditEntry {
             at: self.now(),
-            who: format!("device {}", device.key),
+            who: format!("device {}", claim.device),
             address: claim.peer.address.to_string(),
             action: "device.register".to_owned(),
-            resource: device.iot_id.to_string(),
+            resource: id.to_string(),
             outcome: "ok".to_owned(),
             detail: claim.evidence.scheme().to_owned(),
         })
         .await
     }
-
-    async fn register_fact(
-        &self,
-        device: &Device,
-        what: What,
-        kind: &'static str,
-    ) -> Result<(), Fault> {
-        let fact = Fact {
-            at: self.now(),
-            device: device.key.clone(),
-            iot_id: device.iot_id.clone(),
-            what,
-        };
-        self.ports.journal.append(fact).await?;
-        self.metrics.fact(kind);
-        Ok(())
-    }
-}
-
-fn blank(key: &DeviceKey, iot_id: IotId, product: &Product, now: model::id::Time) -> Device {
-    Device {
-        key: key.clone(),
-        iot_id,
-        account: product.account.clone(),
-        nickname: String::new(),
-        created: now,
-        activated: None,
-        disabled: false,
-        online: None,
-        offline: None,
-        address: String::new(),
-        firmware: String::new(),
-        tags: BTreeMap::new(),
-        credential: 1,
-        version: 0,
-    }
-}
-
-/// The one time that a secret is shown.
-fn shown(secret: &Secret) -> String {
-    String::from_utf8_lossy(secret.expose()).into_owned()
 }

@@ -7,8 +7,8 @@ use crate::{
 use model::{
     device::Device,
     error::{AdmitError, Fault},
-    fact::{Fact, What},
-    id::{ProductKey, Time},
+    fact::What,
+    id::ProductKey,
     port::{Change, CloseReason, Place, Signal},
     product::Product,
 };
@@ -76,7 +76,8 @@ impl Hub {
         let what = What::Offline {
             reason: reason.to_owned(),
         };
-        self.session_fact(session, self.now(), what).await
+        self.fact(&session.device, &session.iot_id, what).await?;
+        Ok(())
     }
 
     /// Tells the connection of a device to end, wherever it is.
@@ -151,36 +152,19 @@ impl Hub {
         first: bool,
     ) -> Result<(), AdmitError> {
         self.device_again(device, device.credential).await?;
-        let now = self.now();
+        let (key, id) = (&session.device, &session.iot_id);
         let online = What::Online {
             address: session.peer.address.to_string(),
         };
         if first {
             // Both in one wait; the first is queued before the second.
             tokio::try_join!(
-                self.session_fact(session, now, What::Activated),
-                self.session_fact(session, now, online),
+                self.fact(key, id, What::Activated),
+                self.fact(key, id, online),
             )?;
         } else {
-            self.session_fact(session, now, online).await?;
+            self.fact(key, id, online).await?;
         }
-        Ok(())
-    }
-
-    async fn session_fact(&self, session: &Session, at: Time, what: What) -> Result<(), Fault> {
-        let kind = match what {
-            What::Activated => "activated",
-            What::Online { .. } => "online",
-            _ => "offline",
-        };
-        let fact = Fact {
-            at,
-            device: session.device.clone(),
-            iot_id: session.iot_id.clone(),
-            what,
-        };
-        self.ports.journal.append(fact).await?;
-        self.metrics.fact(kind);
         Ok(())
     }
 }
