@@ -1,8 +1,14 @@
 //! What the fuzzers run: parsers fed with anything, and what must then hold. A panic is a finding.
 
+use std::num::NonZeroU16;
+use std::sync::Arc;
+
 use bytes::BytesMut;
 
-use crate::mqtt::{Decoder, Packet, TopicFilter, TopicName, Version, encode};
+use crate::mqtt::{
+    Ack, Decoder, Delivery, Effect, Expiry, Limits, Link, Message, Overflow, Packet, PacketId,
+    Publish, QoS, ReasonCode, Session, TopicFilter, TopicName, Version, encode,
+};
 
 const MAX_PACKET: usize = 1 << 20;
 
@@ -103,6 +109,98 @@ pub fn topic_parse(data: &[u8]) {
     }
 }
 
+/// Takes the bytes, three by three, as what a client without manners does to a session, and what happens around it. The
+/// session must keep to its bounds, and all it wants sent must have a form on the wire.
+pub fn mqtt_session(data: &[u8]) {
+    const FEW: NonZeroU16 = NonZeroU16::new(3).expect("3 is not zero");
+    let limits = Limits {
+        inflight: FEW,
+        receive_maximum: FEW,
+        queued: 4,
+        overflow: Overflow::DropOldest,
+        ..Limits::default()
+    };
+    let mut version = Version::V311;
+    let mut session = Session::new(limits);
+    let mut tickets = Vec::new();
+    let mut out = Vec::new();
+    let topic = TopicName::try_from("a/b").expect("it has no wildcard");
+    for (step, script) in data.chunks_exact(3).enumerate() {
+        let [what, a, b] = [script[0], script[1], script[2]];
+        let now = step as u64;
+        let qos = QoS::from_bits(a % 3).expect("three levels");
+        let id = PacketId::new(u16::from(b % 6) + 1).expect("not zero");
+        let failed = if version.is_v5() {
+            ReasonCode::QuotaExceeded
+        } else {
+            ReasonCode::Success
+        };
+        let ack = Ack::new(
+            id,
+            if a & 1 == 0 {
+                ReasonCode::Success
+            } else {
+                failed
+            },
+        );
+        let mut publish = Publish::new(topic.clone(), "x");
+        (publish.qos, publish.packet_id) = (qos, (qos != QoS::AtMostOnce).then_some(id));
+        match what % 9 {
+            0 | 1 => {
+                let message = Arc::new(Message::new(publish, now));
+                let delivery = Delivery {
+                    message,
+                    qos,
+                    retain: false,
+                    subscription_ids: vec![],
+                };
+                let _ = session.publish(delivery, now, &mut out);
+            }
+            2 => session.receive(Packet::Publish(publish), now, &mut out),
+            3 => session.receive(Packet::PubAck(ack), now, &mut out),
+            4 => session.receive(Packet::PubRec(ack), now, &mut out),
+            5 => session.receive(Packet::PubRel(ack), now, &mut out),
+            6 => session.receive(Packet::PubComp(ack), now, &mut out),
+            7 if !tickets.is_empty() => {
+                let ticket = tickets[usize::from(b) % tickets.len()];
+                let failed = if a < 32 {
+                    ReasonCode::NotAuthorized
+                } else {
+                    ReasonCode::Success
+                };
+                session.acknowledge(ticket, failed, &mut out);
+            }
+            _ => {
+                session.detach(now);
+                version = HELLOS[usize::from(a) % HELLOS.len()].0;
+                let receive_maximum = NonZeroU16::new(u16::from(b % 4) + 1).expect("not zero");
+                let expiry = Expiry::Never;
+                let link = Link {
+                    version,
+                    receive_maximum,
+                    maximum_packet_size: None,
+                    expiry,
+                };
+                session.attach(link, now, &mut out);
+            }
+        }
+        for effect in out.drain(..) {
+            let mut line = BytesMut::new();
+            match effect {
+                Effect::Send(packet) => encode(&packet, version, &mut line).expect("it has a form"),
+                Effect::Publish(it) => it.encode(version, &mut line).expect("it has a form"),
+                Effect::Deliver(_, ticket) => tickets.extend(ticket),
+                Effect::Close(_) => drop(session.detach(now)),
+                other => unreachable!("{other:?}"),
+            }
+        }
+        assert!(
+            session.inflight() <= 3 && session.queued() <= 4,
+            "{session:?}"
+        );
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -159,6 +257,11 @@ mod tests {
                 }
             }
             mqtt_decode(&bytes);
+        }
+
+        #[test]
+        fn any_client_leaves_a_session_within_its_bounds(script in prop::collection::vec(any::<u8>(), 0..600)) {
+            mqtt_session(&script);
         }
 
         #[test]
