@@ -5,6 +5,8 @@
 
 pub mod account;
 pub mod command;
+#[cfg(feature = "contract")]
+pub mod contract;
 pub mod device;
 pub mod error;
 pub mod fact;

@@ -21,7 +21,10 @@ use model::{
     thing::EventKind,
 };
 use parking_lot::Mutex;
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 /// Rows that are removed in one step.
 const STEP: usize = 4096;
@@ -230,6 +233,8 @@ impl Inner {
         if from >= before || most == 0 {
             return Ok(0);
         }
+        // A point may be listed twice, when a fact was appended again in other parts.
+        let mut gone = HashSet::new();
         let mut removed = 0;
         let mut reached = before;
         self.lsm.write(|trees| {
@@ -244,7 +249,7 @@ impl Inner {
                 let rest = age.points.split_off(age.points.len().min(most - removed));
                 for point in age.points() {
                     let main = key::of_point(&point);
-                    if trees.points.contains_key(&main)? {
+                    if trees.points.contains_key(&main)? && gone.insert(main.clone()) {
                         removed += 1;
                     }
                     remove_point(trees, &mut batch, &point, main);
