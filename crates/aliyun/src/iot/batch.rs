@@ -11,7 +11,7 @@ use hub::{
     account::Permit,
     device::{Batch, BatchState, WantedName},
 };
-use model::{error::DeviceError, id::DeviceName};
+use model::{account::Resource, error::DeviceError, id::DeviceName};
 use serde_json::{Value, json};
 
 const NAMES_MOST: usize = 10_000;
@@ -180,10 +180,12 @@ fn word(state: BatchState) -> &'static str {
 
 async fn page(ask: &Ask<'_>) -> Answer {
     let sheet = Sheet::read(&ask.params, 10, 50)?;
-    let permit = ask.any().await?;
+    let id = number(ask)?;
+    let product = ask.hub.batch_product(id).await?;
+    let permit = ask.allow(&Resource::Product(product)).await?;
     let (devices, total) = ask
         .hub
-        .batch_page(&permit, number(ask)?, sheet.skip(), sheet.most())
+        .batch_page(&permit, id, sheet.skip(), sheet.most())
         .await?;
     let rows: Vec<_> = devices
         .into_iter()

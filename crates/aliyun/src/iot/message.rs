@@ -4,7 +4,7 @@ use super::{
     Action, Answer, Ask, Refusal, fields,
     parameter::{DEVICE_NAME, PRODUCT_KEY, Parameter, boolean, integer, list, records, text},
     product_key,
-    property::{Failures, devices},
+    property::{devices, parts, told},
     topic::{of_device, subscribed},
 };
 use crate::codes::business::{Business, Family};
@@ -14,8 +14,11 @@ use base64::{
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
 use bytes::Bytes;
+use futures_util::future::join_all;
 use hub::account::Permit;
-use model::{device::DeviceState, id::DeviceKey, id::ProductKey, port::DeviceFilter};
+use model::{
+    account::Resource, device::DeviceState, id::DeviceKey, id::ProductKey, port::DeviceFilter,
+};
 use serde_json::json;
 
 const USER_PROPERTIES: Parameter = records("UserProp", &["Key", "Value"], 20);
@@ -131,21 +134,19 @@ async fn publish_many(ask: &Ask<'_>) -> Answer {
     let product = product_key(ask.params.text("ProductKey"))?;
     let suffix = template(ask, &product)?;
     let (payload, qos) = (payload(ask)?, qos(ask)?);
+    let permit = ask.allow(&Resource::Product(product.clone())).await?;
+    let view = ask.hub.product_find(&permit, &product).await?;
+    subscribed(&view.product, &suffix)?;
     let devices = devices(ask).await?;
-    if let Some((permit, _)) = devices.first() {
-        let view = ask.hub.product_find(permit, &product).await?;
-        subscribed(&view.product, &suffix)?;
-    }
-    let mut failures = Failures::default();
-    for (permit, device) in devices {
-        let topic = format!("/{product}/{}/{suffix}", device.name);
-        let sent = ask
-            .hub
-            .message_send(&permit, &device, &topic, payload.clone(), qos)
-            .await;
-        failures.note(&device, sent.err());
-    }
-    failures.told(ask.action.family)
+    let send = async |(permit, key): (&Permit, &DeviceKey)| {
+        let topic = format!("/{product}/{}/{suffix}", key.name);
+        let payload = payload.clone();
+        ask.hub
+            .message_send(permit, key, &topic, payload, qos)
+            .await
+    };
+    let done = join_all(devices.iter().map(parts).map(send)).await;
+    told(&devices, done, ask.action.family)
 }
 
 /// The part of the topics behind product and device: of `TopicTemplateName`, which has both

@@ -1,12 +1,13 @@
 //! Properties: set, and read with their history ([AL-6.3]).
 
 use super::{
-    Action, Answer, Ask, Refusal, fields, nothing,
+    Action, Answer, Ask, Refusal, device_key, fields, nothing,
     page::{next, span},
     parameter::{DEVICE_NAME, IOT_ID, PRODUCT_KEY, integer, list, text},
     product_key, shown,
 };
 use crate::codes::business::{self, Business, Family};
+use futures_util::future::{join_all, try_join_all};
 use hub::{
     account::Permit,
     property::{Page, PageWanted},
@@ -98,50 +99,54 @@ async fn set(ask: &Ask<'_>) -> Answer {
 
 async fn set_many(ask: &Ask<'_>) -> Answer {
     let items = items(ask)?;
-    let mut failures = Failures::default();
-    for (permit, device) in devices(ask).await? {
-        let done = ask.hub.property_set(&permit, &device, items.clone()).await;
-        failures.note(&device, done.err());
-    }
-    failures.told(ask.action.family)
+    let devices = devices(ask).await?;
+    let set = |(permit, key)| ask.hub.property_set(permit, key, items.clone());
+    let done = join_all(devices.iter().map(parts).map(set)).await;
+    told(&devices, done, ask.action.family)
 }
 
-/// The devices of `DeviceName.N`, with permits; one that the caller may not touch is an error
+/// The devices of `DeviceName.N`, with permits: one that the caller may not touch is an error
 /// before any other is touched.
 pub(super) async fn devices(ask: &Ask<'_>) -> Result<Vec<(Permit, DeviceKey)>, Refusal> {
     let product = product_key(ask.params.text("ProductKey"))?;
-    let mut devices = Vec::new();
-    for name in ask.params.list("DeviceName") {
-        let key = super::device_key(&product, Some(name))?;
-        devices.push((ask.permit(&key).await?, key));
-    }
-    Ok(devices)
+    let names = ask.params.list("DeviceName").iter();
+    let keys = names
+        .map(|name| device_key(&product, Some(name)))
+        .collect::<Result<Vec<_>, _>>()?;
+    let permits = try_join_all(keys.iter().map(|key| ask.permit(key))).await?;
+    Ok(permits.into_iter().zip(keys).collect())
 }
 
-/// Devices of a batch call that it did not work for.
-#[derive(Default)]
-pub(super) struct Failures {
-    first: Option<DeviceError>,
-    names: Vec<String>,
+pub(super) fn parts((permit, key): &(Permit, DeviceKey)) -> (&Permit, &DeviceKey) {
+    (permit, key)
 }
 
-impl Failures {
-    /// Notes what became of one device.
-    pub(super) fn note(&mut self, device: &DeviceKey, error: Option<DeviceError>) {
-        if let Some(error) = error {
-            self.names.push(format!("{}: {error}", device.name));
-            self.first.get_or_insert(error);
-        }
+/// An empty result; or, where it did not work for some devices, the code of the first one, with
+/// a message that names them all.
+pub(super) fn told<T>(
+    devices: &[(Permit, DeviceKey)],
+    done: Vec<Result<T, DeviceError>>,
+    family: Family,
+) -> Answer {
+    let names = devices.iter().map(|(_, key)| key.name.as_str());
+    let failed: Vec<_> = names
+        .zip(done)
+        .filter_map(|(name, done)| Some((name, done.err()?)))
+        .collect();
+    match failures(&failed, family) {
+        Some(error) => Err(error.into()),
+        None => nothing(),
     }
+}
 
-    /// An empty result, or the first error with the names of the devices.
-    pub(super) fn told(self, family: Family) -> Answer {
-        let Some(first) = self.first else {
-            return nothing();
-        };
-        let code = business::device(&first, family).code;
-        Err(Business::new(code, self.names.join("; ")).into())
-    }
+fn failures(failed: &[(&str, DeviceError)], family: Family) -> Option<Business> {
+    let (_, first) = failed.first()?;
+    let code = business::device(first, family).code;
+    let names = failed.iter();
+    let names: Vec<_> = names
+        .map(|(name, error)| format!("{name}: {error}"))
+        .collect();
+    Some(Business::new(code, names.join("; ")))
 }
 
 async fn history(ask: &Ask<'_>) -> Answer {
@@ -304,16 +309,13 @@ mod tests {
 
     #[test]
     fn a_batch_names_the_devices_it_did_not_work_for() {
-        let key = |name| DeviceKey::parse("pk", name).expect("it is good");
-        let mut failures = Failures::default();
-        failures.note(&key("lamp1"), None);
-        failures.note(&key("lamp2"), Some(DeviceError::NotFound));
-        failures.note(&key("lamp3"), Some(DeviceError::NotModelled));
-        let Err(Refusal::Business(error)) = failures.told(Family::PropertySet) else {
-            panic!("two devices failed");
-        };
+        let failed = [
+            ("lamp2", DeviceError::NotFound),
+            ("lamp3", DeviceError::NotModelled),
+        ];
+        let error = failures(&failed, Family::PropertySet).expect("two devices failed");
         assert_eq!(error.code, "iot.device.NotExistedDevice");
         assert!(error.message.contains("lamp2: ") && error.message.contains("lamp3: "));
-        assert!(Failures::default().told(Family::PropertySet).is_ok());
+        assert_eq!(failures(&[], Family::PropertySet), None);
     }
 }

@@ -6,9 +6,10 @@ use super::{
     fields,
     page::{next, span},
     parameter::{DEVICE_NAME, IOT_ID, PRODUCT_KEY, integer, list, text},
-    property::{Failures, devices},
+    property::{devices, parts, told as batch},
 };
 use crate::codes::business::{Business, Family};
+use futures_util::future::join_all;
 use hub::service::Invoked;
 use serde_json::{Map, Value, json};
 
@@ -92,15 +93,10 @@ fn told(invoked: &Invoked) -> Value {
 async fn invoke_many(ask: &Ask<'_>) -> Answer {
     let service = ask.params.needed("Identifier");
     let input = input(ask)?;
-    let mut failures = Failures::default();
-    for (permit, device) in devices(ask).await? {
-        let done = ask
-            .hub
-            .service_invoke(&permit, &device, service, input.clone())
-            .await;
-        failures.note(&device, done.err());
-    }
-    failures.told(ask.action.family)
+    let devices = devices(ask).await?;
+    let invoke = |(permit, key)| ask.hub.service_invoke(permit, key, service, input.clone());
+    let done = join_all(devices.iter().map(parts).map(invoke)).await;
+    batch(&devices, done, ask.action.family)
 }
 
 async fn history(ask: &Ask<'_>) -> Answer {

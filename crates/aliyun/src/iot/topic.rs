@@ -1,11 +1,13 @@
 //! Topic classes of products ([AL-3.12]), and what may be published to which topic.
 
 use super::{
-    Action, Answer, Ask, fields, nothing,
+    Action, Answer, Ask, Refusal, fields, nothing,
     parameter::{PRODUCT_KEY, boolean, text},
 };
 use crate::codes::business::{Business, Family};
+use hub::account::Permit;
 use model::{
+    account::Resource,
     id::ProductKey,
     product::{Product, TopicRight},
 };
@@ -76,13 +78,6 @@ fn suffix<'a>(ask: &Ask<'a>) -> Result<&'a str, Business> {
     }
 }
 
-fn number(ask: &Ask<'_>) -> Result<u64, Business> {
-    ask.params.needed("TopicId").parse().map_err(|_| {
-        let code = "iot.messagebroker.TopicTemplateIsNotFound";
-        Business::new(code, "the TopicId is not a number")
-    })
-}
-
 async fn create(ask: &Ask<'_>) -> Answer {
     let (permit, key) = ask.product().await?;
     let description = ask.params.text("Desc").unwrap_or_default();
@@ -94,9 +89,20 @@ async fn create(ask: &Ask<'_>) -> Answer {
     fields(json!({ "TopicId": class.id }))
 }
 
+/// The number in `TopicId`, with a permit for the product that the class belongs to.
+async fn class(ask: &Ask<'_>) -> Result<(Permit, u64), Refusal> {
+    let id = ask.params.needed("TopicId").parse().map_err(|_| {
+        let code = "iot.messagebroker.TopicTemplateIsNotFound";
+        Business::new(code, "the TopicId is not a number")
+    })?;
+    let product = ask.hub.topic_product(id).await?;
+    let permit = ask.allow(&Resource::Product(product)).await?;
+    Ok((permit, id))
+}
+
 async fn update(ask: &Ask<'_>) -> Answer {
-    let permit = ask.any().await?;
-    let (id, suffix, right) = (number(ask)?, suffix(ask)?, right(ask)?);
+    let (permit, id) = class(ask).await?;
+    let (suffix, right) = (suffix(ask)?, right(ask)?);
     let description = ask.params.given_text("Desc");
     ask.hub
         .topic_update(&permit, id, suffix, right, description)
@@ -132,8 +138,8 @@ async fn query(ask: &Ask<'_>) -> Answer {
 }
 
 async fn delete(ask: &Ask<'_>) -> Answer {
-    let permit = ask.any().await?;
-    ask.hub.topic_delete(&permit, number(ask)?).await?;
+    let (permit, id) = class(ask).await?;
+    ask.hub.topic_delete(&permit, id).await?;
     nothing()
 }
 

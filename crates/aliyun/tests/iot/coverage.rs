@@ -1,0 +1,71 @@
+//! Every action of the table is called by a test of this folder.
+
+/// [AL-7.1] An action that no test calls is an action that nobody knows to work.
+#[test]
+fn every_action_is_called_by_a_test() {
+    let tests = [
+        include_str!("device.rs"),
+        include_str!("message.rs"),
+        include_str!("product.rs"),
+        include_str!("property.rs"),
+        include_str!("thing_model.rs"),
+    ]
+    .concat();
+    let missing: Vec<_> = aliyun::iot::actions()
+        .map(|action| action.name)
+        .filter(|name| !tests.contains(&format!("\"{name}\"")))
+        .collect();
+    assert!(missing.is_empty(), "no test calls {missing:?}");
+}
+
+/// The actions of the catalogue that this surface offers (spec/cloud-api.md §2): products,
+/// devices, thing models, properties, services, events, messages, topic classes.
+#[test]
+fn the_table_has_what_the_catalogue_demands() {
+    for name in [
+        "CreateProduct",
+        "QueryProduct",
+        "QueryProductList",
+        "UpdateProduct",
+        "DeleteProduct",
+        "RegisterDevice",
+        "QueryDevice",
+        "QueryDeviceInfo",
+        "QueryDeviceDetail",
+        "BatchQueryDeviceDetail",
+        "DeleteDevice",
+        "DisableThing",
+        "EnableThing",
+        "GetDeviceStatus",
+        "BatchGetDeviceState",
+        "BatchCheckDeviceNames",
+        "BatchRegisterDevice",
+        "BatchRegisterDeviceWithApplyId",
+        "QueryBatchRegisterDeviceStatus",
+        "QueryPageByApplyId",
+        "QueryDeviceStatistics",
+        "CreateThingModel",
+        "UpdateThingModel",
+        "QueryThingModel",
+        "PublishThingModel",
+        "DeleteThingModel",
+        "GetThingModelTsl",
+        "ImportThingModelTsl",
+        "GetThingModelTslPublished",
+        "QueryThingModelPublished",
+        "ListThingModelVersion",
+        "SetDeviceProperty",
+        "SetDevicesProperty",
+        "InvokeThingService",
+        "InvokeThingsService",
+        "QueryDevicePropertyData",
+        "QueryDevicePropertiesData",
+        "QueryDeviceEventData",
+        "QueryDeviceServiceData",
+        "QueryDevicePropertyStatus",
+        "Pub",
+    ] {
+        let found = aliyun::iot::find(aliyun::iot::VERSION, name);
+        assert!(found.is_ok(), "{name}");
+    }
+}

@@ -1,0 +1,11 @@
+//! The application API from the outside of its room: signed requests through the whole door, over
+//! the real hub and the embedded engine ([AL-7.1]).
+
+mod coverage;
+mod device;
+mod door;
+mod message;
+mod product;
+mod property;
+mod stage;
+mod thing_model;
