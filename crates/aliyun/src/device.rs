@@ -29,6 +29,7 @@ use hub::{
     },
 };
 use model::{
+    account::AuditEntry,
     command::Command,
     error::{AdmitError, Fault},
 };
@@ -42,6 +43,9 @@ pub const PROFILE: Profile = Profile {
     will: false,
     lenient: true,
 };
+
+/// Characters of an unproven name that the audit log shows; it may be anything of any length.
+const NAME_SHOWN: usize = 96;
 
 /// What the operator says about the device side.
 #[derive(Clone, Debug)]
@@ -69,8 +73,13 @@ impl Alink {
 
     async fn open(&self, hello: &Hello) -> Result<Greeting, Refusal> {
         let bounds = Bounds::of(self.hub.limits(), self.settings.insecure_http);
-        let Some(opening) = hello::read(hello, &bounds)? else {
-            return Ok(Greeting::NotMine);
+        let opening = match hello::read(hello, &bounds) {
+            Ok(Some(opening)) => opening,
+            Ok(None) => return Ok(Greeting::NotMine),
+            Err(refusal) => {
+                self.note(hello, &refusal).await;
+                return Err(refusal);
+            }
         };
         let marks = opening.marks;
         let admitted = match opening.form {
@@ -91,6 +100,26 @@ impl Alink {
             session,
             profile: PROFILE,
         })))
+    }
+}
+
+impl Alink {
+    /// Counts and audits a login that does not get as far as the hub, which does it for others.
+    async fn note(&self, hello: &Hello, refusal: &Refusal) {
+        let channel = hello.peer.channel.name();
+        let outcome = "BadRequest";
+        self.hub.metrics().login(channel, "none", outcome);
+        let user = hello.user.as_deref().unwrap_or("?");
+        let entry = AuditEntry {
+            at: self.hub.now(),
+            who: "?".to_owned(),
+            address: hello.peer.address.to_string(),
+            action: "device.login".to_owned(),
+            resource: user.chars().take(NAME_SHOWN).collect(),
+            outcome: outcome.to_owned(),
+            detail: format!("{channel} {}", refusal.reason),
+        };
+        self.hub.audit_failure(entry).await;
     }
 }
 
@@ -162,51 +191,4 @@ impl Dialect for Alink {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use model::{
-        device::Device,
-        id::{AccountId, DeviceKey, IotId, Time},
-    };
-    use std::collections::BTreeMap;
-
-    /// [AL-2.3] What `/ext/register` and `/ext/regnwl` must carry for the clients' parsers.
-    #[test]
-    fn registered_devices_get_what_their_parsers_need() {
-        let registered = Registered {
-            device: Device {
-                key: DeviceKey::parse("pk", "dev1").unwrap(),
-                iot_id: IotId::parse("id7").unwrap(),
-                account: AccountId::parse("a").unwrap(),
-                nickname: String::new(),
-                created: Time(0),
-                activated: None,
-                disabled: false,
-                online: None,
-                offline: None,
-                address: String::new(),
-                firmware: String::new(),
-                tags: BTreeMap::new(),
-                credential: 0,
-                version: 0,
-            },
-            secret: "s3cret".into(),
-        };
-        for (how, topic, payload) in [
-            (
-                Registration::Known,
-                "/ext/register",
-                "{\"productKey\":\"pk\",\"deviceName\":\"dev1\",\"deviceSecret\":\"s3cret\"}",
-            ),
-            (
-                Registration::Open,
-                "/ext/regnwl",
-                "{\"clientId\":\"id7\",\"productKey\":\"pk\",\"deviceName\":\"dev1\",\"deviceToken\":\"s3cret\"}",
-            ),
-        ] {
-            let outbound = credentials(&registered, how);
-            assert_eq!(outbound.topic, topic);
-            assert_eq!(outbound.payload, payload);
-        }
-    }
-}
+mod tests;

@@ -211,6 +211,30 @@ fn unreplied(
     }
 }
 
-fn dropped(_hub: &Hub, session: &Session, inbound: &Inbound, reason: &'static str) {
+fn dropped(hub: &Hub, session: &Session, inbound: &Inbound, reason: &'static str) {
+    hub.metrics().publish_dropped(reason);
     tracing::debug!(device = %session.device, topic = inbound.topic, reason, "dropped");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// [AL-6.3] What could not be kept is never acknowledged: no reply and no PUBACK at QoS 1, an
+    /// error at QoS 0.
+    #[test]
+    fn our_own_trouble_is_never_told_as_success() {
+        let inbound = |qos| Inbound {
+            topic: String::new(),
+            payload: Bytes::new(),
+            qos,
+        };
+        let fault = || Err(PostError::Fault(Fault::passing("disk")));
+        assert!(kept(alink::Id::NONE, &inbound(1), fault()).is_err());
+        let reply = kept(alink::Id::NONE, &inbound(0), fault()).unwrap();
+        assert_eq!(
+            reply,
+            "{\"id\":\"0\",\"code\":6313,\"data\":{},\"message\":\"tsl service not available\"}"
+        );
+    }
 }
