@@ -149,6 +149,11 @@ impl Hub {
         Ok(true)
     }
 
+    #[cfg(test)]
+    pub(crate) fn calls_idle(&self) -> bool {
+        self.calls.listening.lock().by_device.is_empty()
+    }
+
     /// Stores an order for a device, and wakes its connection when there is one. Stored first: a
     /// device that connects in between finds it.
     pub(crate) async fn command_send(

@@ -502,7 +502,7 @@ fn row(product: &Product, device: &NamedDevice, created: Time) -> Device {
         address: String::new(),
         firmware: String::new(),
         tags: BTreeMap::new(),
-        credential: 0,
+        credential: 1,
         version: 0,
     }
 }
@@ -533,3 +533,6 @@ fn check_nickname(nickname: &str) -> Result<(), DeviceError> {
 fn too_many_names(most: usize) -> DeviceError {
     DeviceError::TooMuch(format!("more than {most} device names at once"))
 }
+
+#[cfg(test)]
+mod tests;

@@ -384,3 +384,6 @@ async fn stopped(stop: &mut watch::Receiver<bool>) {
     // An error says that nobody is left who could say stop.
     let _ = stop.wait_for(|stop| *stop).await;
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -530,3 +530,6 @@ fn check_text(what: &str, text: &str, least: usize, most: usize) -> Result<(), P
         "{what} has {least} to {most} characters, none of them a control character"
     )))
 }
+
+#[cfg(test)]
+mod tests;

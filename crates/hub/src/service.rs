@@ -93,3 +93,6 @@ impl Hub {
             .await
     }
 }
+
+#[cfg(test)]
+mod tests;

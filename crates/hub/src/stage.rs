@@ -146,6 +146,25 @@ impl Stage {
             .unwrap()
     }
 
+    /// A permit of another account.
+    pub(crate) async fn other_permit(&self) -> Permit {
+        let first = self.permit().await;
+        let (_, key) = self.hub.account_create(&first, "another").await.unwrap();
+        let caller = self.call(&key).await.unwrap();
+        let any = Resource::Any;
+        self.hub
+            .caller_allow(&caller, "muster:Test", &any, false)
+            .await
+            .unwrap()
+    }
+
+    /// Lets the journal's reader run, until what comes back is dropped.
+    pub(crate) fn read_journal(&self) -> tokio::sync::watch::Sender<bool> {
+        let (stop, stopped) = tokio::sync::watch::channel(false);
+        tokio::spawn(self.hub.clone().history_run(stopped));
+        stop
+    }
+
     /// Calls with a key.
     pub(crate) async fn call(&self, key: &NewAccessKey) -> Result<Caller, CallerError> {
         self.hub

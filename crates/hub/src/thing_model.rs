@@ -475,3 +475,6 @@ fn check_version(version: Option<&str>, description: &str) -> Result<(), Product
 fn model_key(key: &ProductKey, version: &str) -> String {
     format!("{key}/{version}")
 }
+
+#[cfg(test)]
+mod tests;
