@@ -8,6 +8,7 @@
 mod batch;
 mod device;
 mod event;
+mod manual;
 mod message;
 mod page;
 pub mod parameter;
@@ -24,6 +25,7 @@ use crate::codes::{
     gateway::{self, GatewayError},
 };
 use hub::{Hub, account::Permit};
+pub use manual::manual;
 use model::{
     account::{Caller, Resource},
     error::{DeviceError, ProductError},

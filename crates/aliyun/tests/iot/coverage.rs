@@ -69,3 +69,18 @@ fn the_table_has_what_the_catalogue_demands() {
         assert!(found.is_ok(), "{name}");
     }
 }
+
+/// The manual page says what the table says. `MUSTER_WRITE=1` writes the page again.
+#[test]
+fn the_manual_page_is_that_of_the_table() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/actions.md");
+    let page = aliyun::iot::manual();
+    if std::env::var_os("MUSTER_WRITE").is_some() {
+        std::fs::write(path, &page).expect("the page is written");
+    }
+    let kept = std::fs::read_to_string(path).expect("docs/actions.md is there");
+    assert!(
+        kept == page,
+        "run this test with MUSTER_WRITE=1 and commit docs/actions.md"
+    );
+}
