@@ -2,8 +2,11 @@
 
 use crate::{door::Gate, router::Tally, seat::Seat};
 use hub::edge::{Dialect, Session};
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 use tracing::warn;
+
+/// How long we wait before we ask again, when the engine has passing trouble.
+const PAUSE: Duration = Duration::from_secs(5);
 
 /// Hands over what waits for a device, as far as it listens to it now; the rest goes on waiting
 /// for it to subscribe.
@@ -19,7 +22,11 @@ pub(crate) async fn hand_over(
             Ok(waiting) => waiting,
             Err(fault) => {
                 warn!(device = %session.device, %fault, "waiting commands cannot be read");
-                return;
+                if !fault.retry {
+                    return;
+                }
+                tokio::time::sleep(PAUSE).await;
+                continue;
             }
         };
         let mut sent = false;

@@ -9,7 +9,7 @@ use crate::{
     door::Gate,
     farewell::Admitted,
     hello::{Line, disconnect},
-    listen::Duplex,
+    listen::{Duplex, Hold},
     router::{Seated, Tally, granted},
     seat::{Closing, Handed, Outgoing, Seat, published},
     stream::poll_fill,
@@ -60,7 +60,7 @@ pub(crate) struct Conn<S> {
     writing: BytesMut,
     unflushed: bool,
     /// Messages that the dialect works on, in order of arrival. There only while there are any.
-    working: Option<FuturesOrdered<Work>>,
+    working: Option<Box<FuturesOrdered<Work>>>,
     /// Hands over commands; there only while it does.
     commands: Option<BoxFuture<'static, ()>>,
     commands_again: bool,
@@ -139,9 +139,11 @@ impl From<Closing> for End {
 }
 
 /// Serves the connection to its end.
-pub(crate) async fn run<S: Duplex>(mut conn: Conn<S>) {
+pub(crate) async fn run<S: Duplex>(hold: Hold, mut conn: Conn<S>) {
     let end = poll_fn(|cx| conn.poll(cx)).await;
-    conn.end(end).await;
+    // In a box, as an idle connection should not reserve the room that its end needs.
+    Box::pin(conn.end(end)).await;
+    drop(hold);
 }
 
 impl<S: Duplex> Conn<S> {
@@ -205,7 +207,7 @@ impl<S: Duplex> Conn<S> {
     /// Whether another packet of the client may be taken. If not, it stays on the line: TCP tells
     /// the client to slow down.
     fn may_take(&self) -> bool {
-        let working = self.working.as_ref().map_or(0, FuturesOrdered::len);
+        let working = self.working.as_ref().map_or(0, |working| working.len());
         working < self.gate.bounds.window && !self.seat.is_full(self.session.id)
     }
 
@@ -516,7 +518,7 @@ impl<S: Duplex> Conn<S> {
             let _ = timeout(AFTERMATH, after).await;
             admitted.close(end.reason());
         };
-        Box::pin(async { tokio::join!(part, finish) }).await;
+        tokio::join!(part, finish);
     }
 }
 
@@ -569,7 +571,7 @@ async fn aftermath(
     seat: &Arc<Seat>,
     session: &Arc<Session>,
     dialect: &Arc<dyn Dialect>,
-    working: Option<FuturesOrdered<Work>>,
+    working: Option<Box<FuturesOrdered<Work>>>,
     will: Option<Box<Will>>,
 ) {
     let mut working = working.unwrap_or_default();

@@ -32,7 +32,7 @@ pub(crate) struct Gate {
     pub(crate) http: Option<HttpService>,
     pub(crate) bounds: Bounds,
     pub(crate) throttle: Throttle,
-    pub(crate) farewell: Farewell,
+    pub(crate) farewell: Arc<Farewell>,
     pub(crate) places: Arc<Semaphore>,
     pub(crate) lobby: Arc<Semaphore>,
     stage: watch::Sender<Stage>,
@@ -52,7 +52,7 @@ impl Gate {
             router: Router::new(&bounds),
             http,
             throttle: Throttle::new(bounds.failures),
-            farewell,
+            farewell: Arc::new(farewell),
             places: Arc::new(Semaphore::new(
                 bounds.connections.min(Semaphore::MAX_PERMITS),
             )),

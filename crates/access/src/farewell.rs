@@ -14,10 +14,9 @@ const TRIES: u32 = 5;
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// Closes sessions, a bounded number at once.
-#[derive(Clone)]
 pub(crate) struct Farewell {
     desk: Arc<dyn Desk>,
-    turns: Arc<Semaphore>,
+    turns: Semaphore,
     alive: mpsc::WeakSender<Infallible>,
 }
 
@@ -27,13 +26,13 @@ impl Farewell {
     pub(crate) fn new(desk: Arc<dyn Desk>, alive: mpsc::WeakSender<Infallible>) -> Self {
         Self {
             desk,
-            turns: Arc::new(Semaphore::new(AT_ONCE)),
+            turns: Semaphore::new(AT_ONCE),
             alive,
         }
     }
 
     /// Takes a session into care; it is closed when the guard is dropped.
-    pub(crate) fn guard(&self, session: Arc<Session>) -> Admitted {
+    pub(crate) fn guard(self: &Arc<Self>, session: Arc<Session>) -> Admitted {
         Admitted {
             farewell: self.clone(),
             session,
@@ -44,7 +43,7 @@ impl Farewell {
 
 /// A session that is open in the hub.
 pub(crate) struct Admitted {
-    farewell: Farewell,
+    farewell: Arc<Farewell>,
     session: Arc<Session>,
     reason: &'static str,
 }
@@ -66,13 +65,13 @@ impl Drop for Admitted {
         let Ok(runtime) = tokio::runtime::Handle::try_current() else {
             return;
         };
-        let Farewell { desk, turns, alive } = self.farewell.clone();
-        let alive = alive.upgrade();
+        let farewell = self.farewell.clone();
+        let alive = farewell.alive.upgrade();
         let (session, reason) = (self.session.clone(), self.reason);
         runtime.spawn(async move {
-            let _turn = turns.acquire_owned().await;
+            let _turn = farewell.turns.acquire().await;
             for left in (0..TRIES).rev() {
-                match desk.close(&session, reason).await {
+                match farewell.desk.close(&session, reason).await {
                     Ok(()) => break,
                     Err(fault) if fault.retry && left > 0 => tokio::time::sleep(PAUSE).await,
                     Err(fault) => {

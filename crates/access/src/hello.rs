@@ -3,7 +3,7 @@
 use crate::{
     conn::{self, Conn},
     door::Gate,
-    listen::Duplex,
+    listen::{Duplex, Hold},
     seat::{Arrival, RECEIVE_MAXIMUM, message},
     stream::poll_fill,
     throttle::Penalty,
@@ -15,7 +15,7 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     time::{Instant, timeout, timeout_at},
 };
-use tracing::{debug, info};
+use tracing::debug;
 use wire::mqtt::{
     ConnAck, Connect, DecodeError, Decoder, Delivery, Disconnect, Effect, Limits, Link, Packet,
     Properties, Property, QoS, ReasonCode, Session, Text, Version, encode,
@@ -83,11 +83,12 @@ impl<S: Duplex> Line<S> {
 }
 
 /// Serves an MQTT connection until its end.
-pub(crate) async fn serve<S: Duplex>(
+pub(crate) async fn serve<S: Duplex + 'static>(
     gate: Arc<Gate>,
     stream: S,
     first: BytesMut,
     peer: Peer,
+    hold: Hold,
     deadline: Instant,
 ) {
     let mut line = Line::new(stream, first, gate.bounds.hello_packet);
@@ -127,10 +128,17 @@ pub(crate) async fn serve<S: Duplex>(
     match greet(&gate, &hello).await {
         Greeted::Welcome(dialect, welcome) => {
             drop(hello);
-            seat(gate, line, connect, dialect, *welcome, since).await;
+            seat(gate, line, connect, dialect, *welcome, since, hold).await;
         }
         Greeted::Visit(messages) => {
-            let _ = timeout(gate.bounds.visit, visit(&mut line, &connect, messages)).await;
+            tokio::select! {
+                biased;
+                () = gate.stopping() => {}
+                _ = Box::pin(timeout(
+                    gate.bounds.visit,
+                    visit(&mut line, &connect, messages),
+                )) => {}
+            }
             let mut words = BytesMut::new();
             if version.is_v5() {
                 disconnect(ReasonCode::Success, &mut words);
@@ -138,14 +146,20 @@ pub(crate) async fn serve<S: Duplex>(
             line.part(&words).await;
         }
         Greeted::Refuse(refused) => {
-            info!(
+            debug!(
                 address = %peer.address,
                 channel = peer.channel.name(),
                 client = %Short(&hello.client_id),
                 reason = %refused.reason,
                 "device refused"
             );
-            if !gate.throttle.serve(penalty(&gate, &refused, &hello)).await {
+            let penalty = penalty(&gate, &refused, &hello);
+            let served = tokio::select! {
+                biased;
+                () = gate.stopping() => return,
+                served = gate.throttle.serve(penalty) => served,
+            };
+            if !served {
                 return;
             }
             let answer = refusal(version, code(refused.code), &refused.reason);
@@ -261,13 +275,14 @@ pub(crate) fn disconnect(reason: ReasonCode, bytes: &mut BytesMut) {
 }
 
 /// Gives an admitted device its seat, and serves it.
-async fn seat<S: Duplex>(
+async fn seat<S: Duplex + 'static>(
     gate: Arc<Gate>,
     mut line: Line<S>,
     connect: Box<Connect>,
     dialect: Arc<dyn Dialect>,
     welcome: Welcome,
     since: Instant,
+    hold: Hold,
 ) {
     let Welcome {
         session,
@@ -293,7 +308,8 @@ async fn seat<S: Duplex>(
         .arrive(&session, connect.clean_start, since, arrival);
     line.decoder.set_max_packet(gate.bounds.packet);
     let conn = Conn::new(gate, line, seated, dialect, profile, admitted, connect);
-    Box::pin(conn::run(conn)).await;
+    // In a task of its own, so that what the hello needed does not stay in memory with it.
+    tokio::spawn(conn::run(hold, conn));
 }
 
 /// What is wrong with the will of a CONNECT, for this profile.

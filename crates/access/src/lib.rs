@@ -12,6 +12,8 @@ mod conn;
 mod desk;
 mod door;
 mod farewell;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod hello;
 mod listen;
 mod router;

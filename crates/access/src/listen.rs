@@ -27,7 +27,7 @@ use std::{
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite},
     net::{TcpListener, TcpStream},
-    sync::mpsc,
+    sync::{OwnedSemaphorePermit, mpsc},
     time::{Instant, timeout_at},
 };
 use tokio_openssl::SslStream;
@@ -96,10 +96,11 @@ pub(crate) async fn accept(
         // A place is held until the connection ends. Beyond the places there is a lobby, where
         // clients are told so; beyond the lobby they find a closed door.
         if let Ok(place) = gate.places.clone().try_acquire_owned() {
-            tokio::spawn(async move {
-                serve(gate, listener, stream, address).await;
-                drop((place, alive));
-            });
+            let hold = Hold {
+                _place: place,
+                _alive: alive,
+            };
+            tokio::spawn(serve(gate, listener, stream, address, hold));
         } else if let Ok(place) = gate.lobby.clone().try_acquire_owned() {
             tokio::spawn(async move {
                 turn_away(gate, stream).await;
@@ -107,6 +108,12 @@ pub(crate) async fn accept(
             });
         }
     }
+}
+
+/// What a connection holds until its end: a place, and the time of whoever waits for a stop.
+pub(crate) struct Hold {
+    _place: OwnedSemaphorePermit,
+    _alive: mpsc::Sender<Infallible>,
 }
 
 /// Tells a client that the server is full, in its own words where that costs us little.
@@ -161,7 +168,13 @@ async fn first_byte(stream: &TcpStream) -> io::Result<First> {
 }
 
 /// From an accepted socket to its end.
-async fn serve(gate: Arc<Gate>, listener: Arc<Listener>, stream: TcpStream, address: IpAddr) {
+async fn serve(
+    gate: Arc<Gate>,
+    listener: Arc<Listener>,
+    stream: TcpStream,
+    address: IpAddr,
+    hold: Hold,
+) {
     // Answers are small and each is waited for.
     let _ = stream.set_nodelay(true);
     let deadline = Instant::now() + gate.bounds.hello;
@@ -170,12 +183,13 @@ async fn serve(gate: Arc<Gate>, listener: Arc<Listener>, stream: TcpStream, addr
         () = gate.stopping() => return,
         shaken = Box::pin(timeout_at(deadline, shake(&listener, stream))) => shaken,
     };
+    let whence = |secure| Whence { address, secure };
     let ended = match shaken {
         Ok(Ok(Shaken::Clear(stream))) => {
-            speak(&gate, &listener, stream, address, false, deadline).await
+            speak(&gate, &listener, stream, whence(false), hold, deadline).await
         }
         Ok(Ok(Shaken::Encrypted(stream))) => {
-            speak(&gate, &listener, stream, address, true, deadline).await
+            speak(&gate, &listener, stream, whence(true), hold, deadline).await
         }
         Ok(Err(error)) => Err(error),
         Err(_) => Err(io::ErrorKind::TimedOut.into()),
@@ -183,6 +197,13 @@ async fn serve(gate: Arc<Gate>, listener: Arc<Listener>, stream: TcpStream, addr
     if let Err(error) = ended {
         debug!(%address, %error, "connection ended before its hello");
     }
+}
+
+/// Where a connection comes from, and whether TLS is around it.
+#[derive(Clone, Copy)]
+struct Whence {
+    address: IpAddr,
+    secure: bool,
 }
 
 enum Shaken {
@@ -225,8 +246,8 @@ async fn speak<S: Duplex + 'static>(
     gate: &Arc<Gate>,
     listener: &Listener,
     stream: S,
-    address: IpAddr,
-    secure: bool,
+    whence: Whence,
+    hold: Hold,
     deadline: Instant,
 ) -> io::Result<()> {
     let asked = tokio::select! {
@@ -235,18 +256,34 @@ async fn speak<S: Duplex + 'static>(
         asked = Box::pin(timeout_at(deadline, ask(gate, listener, stream))) => asked??,
     };
     let peer = |clear, encrypted| Peer {
-        address,
-        channel: if secure { encrypted } else { clear },
+        address: whence.address,
+        channel: if whence.secure { encrypted } else { clear },
     };
     match asked {
         Asked::Mqtt(stream, first) => {
             let peer = peer(Channel::Tcp, Channel::Tls);
-            Box::pin(hello::serve(gate.clone(), stream, first, peer, deadline)).await;
+            Box::pin(hello::serve(
+                gate.clone(),
+                stream,
+                first,
+                peer,
+                hold,
+                deadline,
+            ))
+            .await;
         }
         Asked::Upgraded(frames) => {
             let peer = peer(Channel::Ws, Channel::Wss);
             let first = BytesMut::new();
-            Box::pin(hello::serve(gate.clone(), frames, first, peer, deadline)).await;
+            Box::pin(hello::serve(
+                gate.clone(),
+                frames,
+                first,
+                peer,
+                hold,
+                deadline,
+            ))
+            .await;
         }
         Asked::Http(stream) => {
             if let Some(service) = &gate.http {
@@ -258,6 +295,7 @@ async fn speak<S: Duplex + 'static>(
                     () = served => {}
                 }
             }
+            drop(hold);
         }
     }
     Ok(())

@@ -1147,7 +1147,6 @@ async fn nonsense_is_shown_out() {
     for (listener, bytes) in [
         (0, &b"\x00\x00"[..]),
         (0, b"\x30\x03\x00\x01a"),
-        (0, b"\x16\x03\x01\x00\x02xx"),
         (0, b"hello"),
         (1, b"\x10\x0d\x00\x04MQTT\x04\x02\x00\x3c\x00\x01d"),
         (2, b"GET / HTTP/1.1\r\n\r\n"),
