@@ -1,0 +1,157 @@
+//! The admin API under `/api/v1`: what the vendors' public APIs lack, and what the command line
+//! needs.
+//!
+//! A handler admits the caller, asks the policies, calls one verb of the hub, and turns the answer
+//! into JSON. Routes and OpenAPI document come of the same table (`routes`), so neither can know
+//! of an operation that the other does not.
+
+mod account;
+mod audit;
+mod call;
+mod device;
+mod error;
+mod history;
+mod product;
+mod thing_model;
+mod view;
+
+use crate::serve::Addresses;
+use axum::{Json, Router, routing::get};
+use call::Call;
+pub(crate) use call::Local;
+pub(crate) use error::AdminError;
+use hub::Hub;
+use model::port::Ports;
+use std::sync::Arc;
+use utoipa::openapi::{InfoBuilder, OpenApi, OpenApiBuilder};
+use utoipa_axum::{router::OpenApiRouter, routes};
+pub(crate) use view::time;
+
+/// Where this API is mounted.
+pub(crate) const PATH: &str = "/api/v1";
+
+/// What an answer is.
+type Answer<T> = Result<Json<T>, AdminError>;
+
+/// What every handler may use.
+#[derive(Clone)]
+pub(crate) struct Admin {
+    pub(crate) hub: Arc<Hub>,
+    /// For questions to the engine that are no verb: how long the audit log is.
+    pub(crate) ports: Ports,
+    /// Whether a secret may come over HTTP in clear.
+    pub(crate) insecure: bool,
+    /// What `GET /server` tells.
+    pub(crate) about: Arc<About>,
+}
+
+/// This process.
+#[derive(Debug)]
+pub(crate) struct About {
+    pub(crate) node: String,
+    pub(crate) started: model::id::Time,
+    pub(crate) addresses: Addresses,
+}
+
+/// The routes and the document that describes them.
+pub(crate) fn routes(admin: Admin) -> (Router, OpenApi) {
+    let (router, document) = OpenApiRouter::with_openapi(head())
+        .routes(routes!(server))
+        .routes(routes!(product::create, product::list))
+        .routes(routes!(product::show, product::delete))
+        .routes(routes!(product::secret))
+        .routes(routes!(product::registration))
+        .routes(routes!(product::strict_channel))
+        .routes(routes!(product::release))
+        .routes(routes!(product::topic_create))
+        .routes(routes!(product::topic_delete))
+        .routes(routes!(thing_model::show, thing_model::import))
+        .routes(routes!(thing_model::publish))
+        .routes(routes!(thing_model::versions))
+        .routes(routes!(device::register, device::list))
+        .routes(routes!(device::register_many))
+        .routes(routes!(device::show, device::delete))
+        .routes(routes!(device::secret))
+        .routes(routes!(device::reset_secret))
+        .routes(routes!(device::enable))
+        .routes(routes!(device::disable))
+        .routes(routes!(history::latest, history::set))
+        .routes(routes!(history::property))
+        .routes(routes!(history::events))
+        .routes(routes!(history::services))
+        .routes(routes!(history::invoke))
+        .routes(routes!(account::create, account::list))
+        .routes(routes!(account::enable))
+        .routes(routes!(account::disable))
+        .routes(routes!(account::user_create, account::user_list))
+        .routes(routes!(account::user_delete))
+        .routes(routes!(account::user_enable))
+        .routes(routes!(account::user_disable))
+        .routes(routes!(account::attach, account::detach))
+        .routes(routes!(account::key_create, account::key_list))
+        .routes(routes!(account::key_delete))
+        .routes(routes!(account::key_enable))
+        .routes(routes!(account::key_disable))
+        .routes(routes!(account::policy_list))
+        .routes(routes!(account::policy_put, account::policy_delete))
+        .routes(routes!(audit::page))
+        .routes(routes!(audit::verify))
+        .split_for_parts();
+    let told = document.clone();
+    let router = router
+        .with_state(admin)
+        .route("/openapi.json", get(async move || Json(told)))
+        .method_not_allowed_fallback(error::wrong_method)
+        .fallback(error::no_route);
+    (router, document)
+}
+
+fn head() -> OpenApi {
+    let info = InfoBuilder::new()
+        .title("Muster admin API")
+        .version(env!("CARGO_PKG_VERSION"))
+        .description(Some(
+            "Over the server's local socket no credential is needed. Over HTTPS, send an access \
+             key as HTTP Basic (id and secret), or sign with ACS3. Errors are \
+             {\"error\": {\"code\", \"message\", \"help\"}}.",
+        ))
+        .build();
+    OpenApiBuilder::new()
+        .info(info)
+        .servers(Some([utoipa::openapi::Server::new(PATH)]))
+        .build()
+}
+
+/// What this server is.
+#[derive(serde::Serialize, utoipa::ToSchema)]
+struct ServerView {
+    /// Version of the program.
+    version: &'static str,
+    /// Name of this server.
+    node: String,
+    /// When it was started.
+    started: String,
+    /// Its clock.
+    now: String,
+    /// Connected devices.
+    sessions: i64,
+    /// Listeners with their addresses.
+    listen: Addresses,
+}
+
+/// Tells what this server is and where it listens.
+#[utoipa::path(get, path = "/server", tag = "server",
+    responses((status = 200, body = ServerView), (status = "4XX", body = error::ErrorView)))]
+async fn server(call: Call) -> Answer<ServerView> {
+    call.allow("muster:ReadServer", model::account::Resource::Any, false)
+        .await?;
+    let hub = &call.admin.hub;
+    Ok(Json(ServerView {
+        version: env!("CARGO_PKG_VERSION"),
+        node: call.admin.about.node.clone(),
+        started: view::time(call.admin.about.started),
+        now: view::time(hub.now()),
+        sessions: hub.metrics().sessions(),
+        listen: call.admin.about.addresses.clone(),
+    }))
+}

@@ -1,0 +1,73 @@
+//! Tables and lists for people.
+
+use comfy_table::{ContentArrangement, Table, presets};
+use serde_json::Value;
+
+/// A value in a cell.
+pub(super) fn cell(value: &Value) -> String {
+    match value {
+        Value::Null => "-".into(),
+        Value::String(text) if text.is_empty() => "-".into(),
+        Value::String(text) => text.clone(),
+        Value::Bool(true) => "yes".into(),
+        Value::Bool(false) => "no".into(),
+        Value::Array(items) if items.is_empty() => "-".into(),
+        Value::Array(items) => items.iter().map(cell).collect::<Vec<_>>().join(", "),
+        other => other.to_string(),
+    }
+}
+
+/// A table of `items`: a heading and the path of a field (`entry.at`) for each column.
+pub(super) fn table(items: &[Value], columns: &[(&str, &str)]) -> String {
+    if items.is_empty() {
+        return "none\n".into();
+    }
+    let mut table = Table::new();
+    table
+        .load_style(presets::NOTHING)
+        .set_content_arrangement(ContentArrangement::Disabled)
+        .set_header(columns.iter().map(|(heading, _)| *heading));
+    for item in items {
+        table.add_row(columns.iter().map(|(_, field)| {
+            let value = field.split('.').fold(item, |value, name| &value[name]);
+            cell(value)
+        }));
+    }
+    format!("{table}\n")
+}
+
+/// One thing: a line for each field that is there.
+pub(super) fn card(item: &Value, fields: &[(&str, &str)]) -> String {
+    let width = fields
+        .iter()
+        .map(|(heading, _)| heading.len())
+        .max()
+        .unwrap_or_default();
+    fields
+        .iter()
+        .filter(|(_, field)| !item[*field].is_null())
+        .map(|(heading, field)| format!("{heading:<width$}  {}\n", cell(&item[*field])))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_table_has_a_row_an_item_and_says_when_there_is_none() {
+        let items = [
+            json!({"name": "a", "in": {"on": true}}),
+            json!({"name": ""}),
+        ];
+        let text = table(&items, &[("NAME", "name"), ("ON", "in.on")]);
+        assert!(text.contains("NAME") && text.contains("yes"), "{text}");
+        assert_eq!(
+            text.lines().filter(|line| line.contains(" - ")).count(),
+            1,
+            "{text}"
+        );
+        assert_eq!(table(&[], &[("NAME", "name")]), "none\n");
+    }
+}

@@ -1,0 +1,304 @@
+//! What an operator may choose, where each choice comes from, and whether it can work.
+//!
+//! Built-in defaults < file < environment < flags. [`Config::load`] reads them all and either gives
+//! a configuration that can work or every problem at once, each with its key, its source and what
+//! to write instead.
+
+mod check;
+mod print;
+mod source;
+
+pub use check::{Problem, Problems};
+pub use source::{Choices, Loaded};
+
+use hub::limits::Limits;
+use serde::{Deserialize, Serialize};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    path::PathBuf,
+};
+
+/// The whole configuration.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The folder that holds everything this server keeps.
+    pub data: PathBuf,
+    /// The name of this server, for logs and for a cluster.
+    pub node: String,
+    /// The sockets.
+    pub listen: Listen,
+    /// Certificates and versions.
+    pub tls: Tls,
+    /// Where devices and people reach this server, when that is not what it listens on.
+    pub public: Public,
+    /// What is refused unless it is turned on here.
+    pub security: Security,
+    /// Where the key that seals all secrets comes from.
+    pub master_key: MasterKey,
+    /// Bounds of the product.
+    pub limits: Limits,
+    /// Bounds of the sockets.
+    pub sockets: Sockets,
+    /// What is logged, and how.
+    pub log: Log,
+}
+
+/// The listening sockets.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Listen {
+    /// MQTT and WebSocket, in clear or (recognised by the first byte) over TLS.
+    pub mqtt: Socket,
+    /// MQTT and WebSocket over TLS only.
+    pub mqtts: Socket,
+    /// HTTP and WebSocket in clear.
+    pub http: Socket,
+    /// HTTP, WebSocket and MQTT over TLS only.
+    pub https: Socket,
+}
+
+impl Listen {
+    /// Every socket with its name.
+    pub fn all(&self) -> [(&'static str, &Socket); 4] {
+        [
+            ("mqtt", &self.mqtt),
+            ("mqtts", &self.mqtts),
+            ("http", &self.http),
+            ("https", &self.https),
+        ]
+    }
+}
+
+/// One listening socket.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Socket {
+    /// Address and port; port 0 takes a free one.
+    pub address: SocketAddr,
+    /// Whether it is not opened at all.
+    pub off: bool,
+}
+
+/// Certificates and versions of TLS.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tls {
+    /// PEM file with the server's RSA certificate, then those that lead to the root. Without it
+    /// the server makes a certificate authority of its own in the data folder.
+    pub certificate: Option<PathBuf>,
+    /// PEM file with its key, not encrypted.
+    pub key: Option<PathBuf>,
+    /// PEM file with an ECDSA certificate that newer clients may prefer.
+    pub ecdsa_certificate: Option<PathBuf>,
+    /// PEM file with its key, not encrypted.
+    pub ecdsa_key: Option<PathBuf>,
+    /// The oldest version that is spoken.
+    pub min_version: MinVersion,
+    /// Further host names and IP addresses for the certificate that the server makes itself,
+    /// beside `localhost`, the loopback addresses and the machine's name.
+    pub names: Vec<String>,
+}
+
+/// The oldest TLS version that is spoken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum MinVersion {
+    /// For devices that know nothing newer; weak.
+    #[serde(rename = "1.0")]
+    V1_0,
+    /// For devices that know nothing newer; weak.
+    #[serde(rename = "1.1")]
+    V1_1,
+    /// The default.
+    #[serde(rename = "1.2")]
+    V1_2,
+}
+
+/// What devices and people are told of where this server is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Public {
+    /// Host name or address; without it, what a client itself called us.
+    pub host: Option<String>,
+    /// Port for MQTT in clear; without it, the one listened on.
+    pub mqtt_port: Option<u16>,
+    /// Port for MQTT over TLS; without it, the one listened on.
+    pub mqtts_port: Option<u16>,
+    /// Port for HTTP; without it, the one listened on.
+    pub http_port: Option<u16>,
+    /// Port for HTTPS; without it, the one listened on.
+    pub https_port: Option<u16>,
+}
+
+/// What is refused unless it is turned on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Security {
+    /// Whether devices may authenticate and register over HTTP in clear. The source documents
+    /// allow HTTPS only (seed 001 §3.2).
+    pub insecure_device_http: bool,
+    /// Whether the admin API takes an access key's secret over HTTP in clear.
+    pub insecure_admin_http: bool,
+}
+
+/// Where the master key comes from: 64 hex digits in a file or in an environment variable.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MasterKey {
+    /// The file; without one and without `env` it is `master.key` in the data folder, made at the
+    /// first start.
+    pub file: Option<PathBuf>,
+    /// The name of the environment variable.
+    pub env: Option<String>,
+}
+
+/// Bounds that keep one client from harming the others. Times are in milliseconds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sockets {
+    /// Sockets open at once.
+    pub connections: usize,
+    /// From the accepted socket to a complete CONNECT or HTTP request head.
+    pub hello: u64,
+    /// Bytes that wait to be written to one connection.
+    pub outgoing: usize,
+    /// How long a client may leave those bytes unread.
+    pub stall: u64,
+    /// Messages that one device may have in work at once.
+    pub window: usize,
+    /// QoS 1 messages that wait for one device.
+    pub queue: usize,
+    /// Bytes of payload that wait for one device.
+    pub queue_bytes: usize,
+    /// Sessions kept for devices that are away.
+    pub sessions: usize,
+    /// How long they are kept.
+    pub session_life: u64,
+    /// Topic filters of one session.
+    pub filters: usize,
+    /// Failed logins a minute of one device from one address before answers come late.
+    pub failures: u32,
+    /// Bytes of HTTP request bodies that are read at once, over all connections.
+    pub body_memory: usize,
+    /// How long the body of an HTTP request may take.
+    pub body: u64,
+    /// How long a stop waits for connections to end.
+    pub stop: u64,
+}
+
+/// What is logged, and how. Logs go to stderr.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Log {
+    /// For people or for programs.
+    pub format: LogFormat,
+    /// `error`, `warn`, `info`, `debug` or `trace`; or by room, such as `info,access=debug`.
+    pub level: String,
+}
+
+/// The form of log lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// A line for people.
+    Text,
+    /// A JSON object a line.
+    Json,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        let on = |port| Socket {
+            address: SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)),
+            off: false,
+        };
+        Self {
+            data: "muster-data".into(),
+            node: "muster".into(),
+            listen: Listen {
+                mqtt: on(1883),
+                mqtts: on(8883),
+                http: on(8080),
+                https: on(8443),
+            },
+            tls: Tls {
+                certificate: None,
+                key: None,
+                ecdsa_certificate: None,
+                ecdsa_key: None,
+                min_version: MinVersion::V1_2,
+                names: Vec::new(),
+            },
+            public: Public {
+                host: None,
+                mqtt_port: None,
+                mqtts_port: None,
+                http_port: None,
+                https_port: None,
+            },
+            security: Security {
+                insecure_device_http: false,
+                insecure_admin_http: false,
+            },
+            master_key: MasterKey {
+                file: None,
+                env: None,
+            },
+            limits: Limits::default(),
+            sockets: Sockets {
+                connections: 100_000,
+                hello: 10_000,
+                outgoing: 1024 * 1024,
+                stall: 30_000,
+                window: 64,
+                queue: 100,
+                queue_bytes: 1024 * 1024,
+                sessions: 100_000,
+                session_life: 24 * 60 * 60 * 1000,
+                filters: 500,
+                failures: 30,
+                body_memory: 256 * 1024 * 1024,
+                body: 30_000,
+                stop: 10_000,
+            },
+            log: Log {
+                format: LogFormat::Text,
+                level: "info,fjall=warn,lsm_tree=warn".into(),
+            },
+        }
+    }
+}
+
+impl Config {
+    /// A configuration for tests and trials: everything on free ports of the loopback address.
+    pub fn on_free_ports(data: impl Into<PathBuf>) -> Self {
+        let free = Socket {
+            address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            off: false,
+        };
+        Self {
+            data: data.into(),
+            listen: Listen {
+                mqtt: free.clone(),
+                mqtts: free.clone(),
+                http: free.clone(),
+                https: free,
+            },
+            ..Self::default()
+        }
+    }
+
+    /// Reads all sources and checks what they say together.
+    ///
+    /// # Errors
+    /// Every problem that was found.
+    pub fn load(choices: &Choices) -> Result<Loaded, Problems> {
+        let loaded = source::merge(choices)?;
+        let problems = check::check(&loaded, choices);
+        if problems.is_empty() {
+            Ok(loaded)
+        } else {
+            Err(Problems(problems))
+        }
+    }
+}

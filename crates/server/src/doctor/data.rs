@@ -1,0 +1,191 @@
+//! The data folder: rights, room, key, engines.
+
+use super::{Patient, Report};
+use crate::{
+    engine::{SystemRandom, WallClock},
+    first_start,
+};
+use hub::Hub;
+use model::id::NodeId;
+use std::{fs, os::unix::fs::MetadataExt, sync::Arc};
+use store::{Options, Store};
+
+const MIB: u64 = 1024 * 1024;
+/// Less room than this will be used up soon.
+const ROOM_WARN: u64 = 2048 * MIB;
+/// With less room than this no journal segment can be begun.
+const ROOM_FAIL: u64 = 128 * MIB;
+
+pub(super) fn folder(patient: &Patient, report: &mut Report) {
+    let path = &patient.config.data;
+    let shown = path.display();
+    let about = match fs::metadata(path) {
+        Ok(about) => about,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            report.ok(
+                "data folder",
+                format!("{shown} is not there yet; the first start makes it"),
+            );
+            return;
+        }
+        Err(error) => {
+            let mend = "give this user the right to look into it, or name another one with --data";
+            report.fail("data folder", format!("{shown}: {error}"), mend);
+            return;
+        }
+    };
+    let mode = about.mode() & 0o777;
+    if mode & 0o077 == 0 {
+        report.ok("data folder", format!("{shown}, for its owner alone"));
+    } else {
+        report.warn(
+            "data folder",
+            format!("{shown} is open to other users (mode {mode:o})"),
+            format!("chmod 700 {shown}"),
+        );
+    }
+    match rustix::fs::statvfs(path) {
+        Ok(disk) => {
+            let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+            let found = format!("{} MiB free", free / MIB);
+            let mend = "make room on that disk, or move the data folder to a larger one";
+            match free {
+                ..ROOM_FAIL => report.fail("disk", found, mend),
+                ROOM_FAIL..ROOM_WARN => report.warn("disk", found, mend),
+                _ => report.ok("disk", found),
+            }
+        }
+        Err(error) => report.warn("disk", format!("its room is not known: {error}"), ""),
+    }
+}
+
+pub(super) fn master_key(patient: &Patient, report: &mut Report) {
+    let config = &patient.config;
+    let exists = config.data.join("format").exists();
+    if !exists && config.master_key.env.is_none() && config.master_key.file.is_none() {
+        report.ok("master key", "is made at the first start");
+        return;
+    }
+    if let Err(error) = first_start::master_key(config, true, &SystemRandom) {
+        let mend = "without the key that sealed it, no secret in the data folder can be opened";
+        report.fail("master key", error, mend);
+        return;
+    }
+    let path = first_start::master_key_path(config);
+    let mode = fs::metadata(&path).map_or(0, |about| about.mode() & 0o777);
+    if config.master_key.env.is_none() && mode & 0o077 != 0 {
+        report.warn(
+            "master key",
+            format!("{} is open to other users (mode {mode:o})", path.display()),
+            format!("chmod 600 {}", path.display()),
+        );
+    } else {
+        report.ok("master key", "is readable and well formed");
+    }
+}
+
+/// Whether registry, journal, histories and audit log are whole.
+pub(super) fn engines(patient: &Patient, report: &mut Report) {
+    if patient.running.is_some() {
+        engines_of_server(patient, report);
+    } else if patient.config.data.join("format").exists() {
+        engines_of_folder(patient, report);
+    }
+}
+
+fn engines_of_server(patient: &Patient, report: &mut Report) {
+    let Some(server) = &patient.running else {
+        return;
+    };
+    match server.client.probe("/readyz") {
+        Ok((200, _)) => report.ok("engines", "registry, journal and audit log answer"),
+        Ok((_, told)) => {
+            let why = told["why"].as_str().unwrap_or("not ready");
+            report.fail("engines", why, "look into the server's log");
+        }
+        Err(failure) => report.fail("engines", failure.to_string(), "look into the server's log"),
+    }
+    let asked = server
+        .client
+        .post(&["audit", "verify"], &serde_json::json!({}));
+    match asked {
+        Ok(told) if told["whole"] == true => {
+            let head = &told["head"];
+            report.ok(
+                "audit log",
+                format!(
+                    "whole, {} lines, head {}:{}",
+                    told["lines"],
+                    head["seq"],
+                    head["hash"].as_str().unwrap_or("-")
+                ),
+            );
+        }
+        Ok(told) => broken(
+            report,
+            told["broken"]["seq"].as_u64().unwrap_or_default(),
+            told["broken"]["why"].as_str().unwrap_or_default(),
+        ),
+        Err(failure) => report.fail("audit log", failure.to_string(), ""),
+    }
+}
+
+fn broken(report: &mut Report, seq: u64, why: &str) {
+    report.fail(
+        "audit log",
+        format!("does not fit at line {seq}: {why}"),
+        "restore the data folder from a backup made before, and find out who could write to it",
+    );
+}
+
+fn engines_of_folder(patient: &Patient, report: &mut Report) {
+    let config = &patient.config;
+    let Ok(node) = NodeId::parse(&config.node) else {
+        return;
+    };
+    let store = match Store::open(&config.data, &Options::of(node)) {
+        Ok(store) => store,
+        Err(fault) => {
+            let mend = "stop the process that has it open, or restore the folder from a backup";
+            report.fail("engines", fault.context, mend);
+            return;
+        }
+    };
+    report.ok("engines", "registry, journal and histories open");
+    let ports = crate::serve::ports(store, Arc::new(WallClock), Arc::new(SystemRandom));
+    let Ok(key) = first_start::master_key(config, true, &SystemRandom) else {
+        return;
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let Ok(runtime) = runtime else {
+        report.fail(
+            "audit log",
+            "no thread can be started",
+            "raise the limits of this user",
+        );
+        return;
+    };
+    let check = runtime.block_on(async {
+        let hub = Hub::open(ports, config.limits.clone(), key)
+            .await
+            .map_err(|error| error.to_string())?;
+        hub.audit_verify(None).await.map_err(|fault| fault.context)
+    });
+    match check {
+        Ok(check) => match (check.broken, check.head) {
+            (Some((seq, why)), _) => broken(report, seq, &why),
+            (None, Some((seq, hash))) => {
+                let found = format!("whole, {} lines, head {seq}:{hash}", check.lines);
+                report.ok("audit log", found);
+            }
+            (None, None) => report.ok("audit log", "empty"),
+        },
+        Err(error) => report.fail(
+            "audit log",
+            error,
+            "restore the master key or the data folder from a backup",
+        ),
+    }
+}

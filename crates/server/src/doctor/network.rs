@@ -1,0 +1,74 @@
+//! Ports, and how many connections the system allows.
+
+use super::{Patient, Report, trust::reachable};
+use std::{
+    io,
+    net::{TcpListener, TcpStream},
+    time::Duration,
+};
+
+/// How long a connection to this machine may take.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// Files that the server needs beside its connections.
+const FILES: u64 = 512;
+
+pub(super) fn listeners(patient: &Patient, report: &mut Report) {
+    if let Some(server) = &patient.running {
+        for (name, address) in server.addresses.all() {
+            let Some(address) = address else { continue };
+            match TcpStream::connect_timeout(&reachable(address), PATIENCE) {
+                Ok(_) => report.ok("listener", format!("{name} answers at {address}")),
+                Err(error) => report.fail(
+                    "listener",
+                    format!("{name} does not answer at {address}: {error}"),
+                    "look for a firewall on this machine, and into the server's log",
+                ),
+            }
+        }
+        return;
+    }
+    for (name, socket) in patient.config.listen.all() {
+        if socket.off {
+            continue;
+        }
+        let address = socket.address;
+        match TcpListener::bind(address) {
+            Ok(_) => report.ok("listener", format!("{name} can be opened at {address}")),
+            Err(error) => {
+                let mend = match error.kind() {
+                    io::ErrorKind::AddrInUse => format!(
+                        "another program has the port (`ss -ltnp sport = :{}`); stop it or set listen.{name}.address",
+                        address.port()
+                    ),
+                    io::ErrorKind::PermissionDenied => format!(
+                        "ports below 1024 need a right: set listen.{name}.address to a higher one and forward to it"
+                    ),
+                    io::ErrorKind::AddrNotAvailable => format!(
+                        "this machine does not have that address; set listen.{name}.address to one of its own, or 0.0.0.0"
+                    ),
+                    _ => format!("set listen.{name}.address"),
+                };
+                report.fail("listener", format!("{name} at {address}: {error}"), mend);
+            }
+        }
+    }
+}
+
+/// Whether the system lets us have as many connections as the configuration does.
+pub(super) fn files(patient: &Patient, report: &mut Report) {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    let Some(most) = limit.maximum else {
+        report.ok("open files", "no limit");
+        return;
+    };
+    let connections = patient.config.sockets.connections as u64;
+    if most >= connections + FILES {
+        report.ok("open files", format!("{most} allowed"));
+    } else {
+        report.warn(
+            "open files",
+            format!("the system allows {most}, and sockets.connections is {connections}"),
+            "raise it (LimitNOFILE= in the service unit, or `ulimit -Hn`), or lower sockets.connections",
+        );
+    }
+}

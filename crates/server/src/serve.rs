@@ -1,0 +1,569 @@
+//! The rooms put together: start, run, stop.
+
+use crate::{
+    admin::{self, About, Admin, Local},
+    config::{Config, Socket},
+    engine::{SystemRandom, WallClock},
+    first_start::{self, FirstStart},
+    http::{Front, stopped},
+};
+use access::{Access, Bounds, HttpService, Listener, Security, Settings, Speaks, tls::Tls};
+use aliyun::device::Alink;
+use axum::{
+    Json, Router,
+    http::{StatusCode, header},
+    response::IntoResponse,
+    routing::get,
+};
+use futures_util::future::BoxFuture;
+use hub::{Hub, HubStartError, edge::Dialect};
+use model::{
+    error::{AccountError, Fault},
+    id::NodeId,
+    port::{Clock, Ports, Random},
+};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use socket2::{Domain, Protocol, Type};
+use std::{
+    fs, io,
+    net::SocketAddr,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+use store::{Options, Store};
+use tokio::{
+    net::UnixListener,
+    sync::watch,
+    task::JoinSet,
+    time::{MissedTickBehavior, interval, timeout},
+};
+
+/// How often what is too old is looked for.
+const SWEEP: Duration = Duration::from_secs(60);
+/// How long an engine may take to answer before the server calls itself not ready.
+const READY: Duration = Duration::from_secs(2);
+/// The file that tells where a running server listens.
+pub(crate) const INFO: &str = "server.json";
+/// The socket of the local operator.
+pub(crate) const SOCKET: &str = "admin.sock";
+
+/// Where the listeners listen; none for those that are off.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Addresses {
+    /// MQTT.
+    #[schema(value_type = Option<String>)]
+    pub mqtt: Option<SocketAddr>,
+    /// MQTT over TLS.
+    #[schema(value_type = Option<String>)]
+    pub mqtts: Option<SocketAddr>,
+    /// HTTP.
+    #[schema(value_type = Option<String>)]
+    pub http: Option<SocketAddr>,
+    /// HTTPS.
+    #[schema(value_type = Option<String>)]
+    pub https: Option<SocketAddr>,
+}
+
+impl Addresses {
+    /// Every listener with its address.
+    pub fn all(&self) -> [(&'static str, Option<SocketAddr>); 4] {
+        [
+            ("mqtt", self.mqtt),
+            ("mqtts", self.mqtts),
+            ("http", self.http),
+            ("https", self.https),
+        ]
+    }
+}
+
+/// Why a server does not start; each says how to mend it.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The data folder.
+    #[error("the data folder {}: {error}\n    → name a folder that this user may write, with --data", path.display())]
+    Folder {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
+    /// The data in it.
+    #[error("{0}")]
+    Store(Fault),
+    /// The key that seals all secrets.
+    #[error("the master key: {0}")]
+    MasterKey(String),
+    /// Certificates.
+    #[error("TLS: {0}")]
+    Tls(String),
+    /// The hub.
+    #[error(transparent)]
+    Hub(#[from] HubStartError),
+    /// The first account.
+    #[error("the first account: {0}")]
+    Account(#[from] AccountError),
+    /// A listener.
+    #[error(
+        "listening: {0}\n    → stop what uses the address, or set another one: --set listen.mqtt.address=0.0.0.0:1884, or --set listen.mqtt.off=true"
+    )]
+    Listen(io::Error),
+    /// The socket of the local operator.
+    #[error("the socket {}: {error}\n    → choose a data folder with a shorter path or other rights, with --data", path.display())]
+    Socket {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
+}
+
+/// A server that runs.
+pub struct Running {
+    /// What the owner is told once; none when this was not the first start.
+    pub first_start: Option<FirstStart>,
+    addresses: Addresses,
+    hub: Arc<Hub>,
+    access: access::Running,
+    front: Arc<Front>,
+    local: Arc<Front>,
+    stop: watch::Sender<bool>,
+    tasks: JoinSet<()>,
+    data: PathBuf,
+    patience: Duration,
+}
+
+/// Starts a server with the machine's clock and random bytes.
+///
+/// # Errors
+/// `StartError`.
+pub async fn start(config: Config) -> Result<Running, StartError> {
+    start_with(config, Arc::new(WallClock), Arc::new(SystemRandom)).await
+}
+
+/// Starts a server with a clock and a source of random bytes of the caller's.
+///
+/// # Errors
+/// `StartError`.
+pub async fn start_with(
+    config: Config,
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
+) -> Result<Running, StartError> {
+    let started = clock.now();
+    let data_exists = config.data.join("format").exists();
+    let ports = open(&config, clock.clone(), random.clone()).await?;
+    let master_key =
+        first_start::master_key(&config, data_exists, &*random).map_err(StartError::MasterKey)?;
+    let (tls_settings, _) = first_start::tls(&config, started).map_err(StartError::Tls)?;
+    let tls = Tls::new(&tls_settings).map_err(|error| StartError::Tls(error.to_string()))?;
+    let tls = Arc::new(tls);
+    let hub = Hub::open(ports.clone(), config.limits.clone(), master_key).await?;
+    let hub = Arc::new(hub);
+
+    let reserved = reserve(&config).map_err(StartError::Listen)?;
+    let addresses = reserved.addresses.clone();
+    let admin = Admin {
+        hub: hub.clone(),
+        ports: ports.clone(),
+        insecure: config.security.insecure_admin_http,
+        about: Arc::new(About {
+            node: config.node.clone(),
+            started,
+            addresses: addresses.clone(),
+        }),
+    };
+    let alink = Arc::new(Alink::new(
+        hub.clone(),
+        device_settings(&config, &addresses),
+    ));
+    let own = own_routes(admin, &ports);
+    let all = own
+        .clone()
+        .merge(aliyun::device::http::routes(alink.clone()))
+        .merge(aliyun::pop::routes(hub.clone()));
+    let body = Duration::from_millis(config.sockets.body);
+    let front = Front::new(all, config.sockets.body_memory, body);
+    let local = Front::new(own, config.sockets.body_memory, body);
+
+    // The operator's socket first: it refuses paths that are too long before anybody is let in.
+    let path = config.data.join(SOCKET);
+    let socket = operators_socket(&path).map_err(|error| StartError::Socket { path, error })?;
+    let serving = front.clone();
+    let service: HttpService = Arc::new(move |stream, peer| -> BoxFuture<'static, ()> {
+        Box::pin(serving.clone().serve(stream, peer))
+    });
+    let settings = Settings {
+        listeners: listeners(&addresses, &tls),
+        http: Some(service),
+        bounds: bounds(&config),
+    };
+    let dialects: Vec<Arc<dyn Dialect>> = vec![alink];
+    let access =
+        Access::start(hub.clone(), &*ports.bus, dialects, settings).map_err(StartError::Listen)?;
+    drop(reserved);
+
+    let stop = watch::Sender::new(false);
+    let mut tasks = JoinSet::new();
+    tasks.spawn(hub.clone().history_run(stop.subscribe()));
+    tasks.spawn(sweep(hub.clone(), config.clone(), tls, stop.subscribe()));
+    tasks.spawn(operators(socket, local.clone(), stop.subscribe()));
+
+    // Late, because a secret that is shown once must not get lost with a start that fails; and
+    // before anybody is told that we are ready, because the operator acts for this account.
+    let found = hub.account_found().await?;
+    let info = config.data.join(INFO);
+    if let Err(error) = tell(&info, &config, &addresses) {
+        tracing::error!(%error, path = %info.display(), "where we listen could not be written");
+    }
+    let first_start = found.map(|new| FirstStart {
+        url: first_start::url(&config, addresses.https, addresses.http),
+        ca: first_start::ca(&config),
+        access_key_id: new.key.id.to_string(),
+        access_key_secret: new.secret,
+        data: config.data.clone(),
+    });
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        data = %config.data.display(),
+        "ready"
+    );
+    Ok(Running {
+        first_start,
+        addresses,
+        hub,
+        access,
+        front,
+        local,
+        stop,
+        tasks,
+        data: config.data,
+        patience: Duration::from_millis(config.sockets.stop),
+    })
+}
+
+impl Running {
+    /// Where the listeners listen, with the ports that they got.
+    pub fn addresses(&self) -> &Addresses {
+        &self.addresses
+    }
+
+    /// The hub, for tests that look behind the doors.
+    pub fn hub(&self) -> &Arc<Hub> {
+        &self.hub
+    }
+
+    /// Stops: nobody is let in any more, requests come to their end, sessions are told, and what
+    /// was acknowledged is on disk (as it was before). When it returns, the data folder is free for
+    /// another process.
+    pub async fn stop(self) {
+        let Self {
+            hub,
+            access,
+            front,
+            local,
+            stop,
+            mut tasks,
+            data,
+            patience,
+            ..
+        } = self;
+        tracing::info!("stopping");
+        let _ = fs::remove_file(data.join(INFO));
+        front.stop();
+        local.stop();
+        access.stop().await;
+        stop.send_replace(true);
+        let ended = async { while tasks.join_next().await.is_some() {} };
+        if timeout(patience, ended).await.is_err() {
+            tracing::warn!("some work did not end in time");
+            tasks.shutdown().await;
+        }
+        let _ = fs::remove_file(data.join(SOCKET));
+        drop((hub, front, local));
+        if timeout(patience, let_go(&data)).await.is_err() {
+            tracing::warn!("the data folder is still in use");
+        }
+        tracing::info!("stopped");
+    }
+}
+
+/// Waits for the engine to let its folder go: threads of its own end after the last caller has.
+async fn let_go(data: &Path) {
+    let mut tick = interval(Duration::from_millis(5));
+    while let Ok(lock) = fs::File::open(data.join("lock")) {
+        if lock.try_lock().is_ok() {
+            return;
+        }
+        tick.tick().await;
+    }
+}
+
+async fn open(
+    config: &Config,
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
+) -> Result<Ports, StartError> {
+    let folder = |error| StartError::Folder {
+        path: config.data.clone(),
+        error,
+    };
+    first_start::private_folder(&config.data).map_err(folder)?;
+    let node = NodeId::parse(&config.node)
+        .map_err(|bad| StartError::Store(Fault::lasting(format!("node: {bad}"))))?;
+    let data = config.data.clone();
+    let store = tokio::task::spawn_blocking(move || Store::open(&data, &Options::of(node)))
+        .await
+        .map_err(|error| folder(io::Error::other(error)))?
+        .map_err(StartError::Store)?;
+    Ok(ports(store, clock, random))
+}
+
+/// The engine with time and chance beside it.
+pub(crate) fn ports(store: Store, clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> Ports {
+    Ports {
+        catalog: store.catalog,
+        devices: store.devices,
+        secrets: store.secrets,
+        series: store.series,
+        nonces: store.nonces,
+        commands: store.commands,
+        presence: store.presence,
+        journal: store.journal,
+        bus: store.bus,
+        audit: store.audit,
+        clock,
+        random,
+    }
+}
+
+/// Ports that are ours until the listeners have them.
+struct Reserved {
+    addresses: Addresses,
+    _sockets: Vec<socket2::Socket>,
+}
+
+/// Finds the addresses of all listeners before any of them is open, because what devices are told
+/// of the ports must be known first. A socket that is bound and does not listen keeps a port from
+/// strangers and not from our listener (SO_REUSEADDR).
+fn reserve(config: &Config) -> io::Result<Reserved> {
+    let mut sockets = Vec::new();
+    let mut keep = |socket: &Socket| {
+        if socket.off || socket.address.port() != 0 {
+            return Ok((!socket.off).then_some(socket.address));
+        }
+        let domain = Domain::for_address(socket.address);
+        let reserved = socket2::Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
+        reserved.set_reuse_address(true)?;
+        if socket.address.is_ipv6() {
+            reserved.set_only_v6(false)?;
+        }
+        reserved.bind(&socket.address.into())?;
+        let address = reserved.local_addr()?.as_socket();
+        sockets.push(reserved);
+        Ok::<_, io::Error>(address)
+    };
+    let listen = &config.listen;
+    let addresses = Addresses {
+        mqtt: keep(&listen.mqtt)?,
+        mqtts: keep(&listen.mqtts)?,
+        http: keep(&listen.http)?,
+        https: keep(&listen.https)?,
+    };
+    Ok(Reserved {
+        addresses,
+        _sockets: sockets,
+    })
+}
+
+fn listeners(addresses: &Addresses, tls: &Arc<Tls>) -> Vec<Listener> {
+    let mqtt = Speaks {
+        mqtt: true,
+        websocket: true,
+        http: false,
+    };
+    let http = Speaks {
+        mqtt: false,
+        websocket: true,
+        http: true,
+    };
+    [
+        (addresses.mqtt, Security::Either(tls.clone()), mqtt),
+        (addresses.mqtts, Security::Encrypted(tls.clone()), mqtt),
+        (addresses.http, Security::Clear, http),
+        (
+            addresses.https,
+            Security::Encrypted(tls.clone()),
+            Speaks { mqtt: true, ..http },
+        ),
+    ]
+    .into_iter()
+    .filter_map(|(address, security, speaks)| {
+        Some(Listener {
+            address: address?,
+            security,
+            speaks,
+        })
+    })
+    .collect()
+}
+
+fn bounds(config: &Config) -> Bounds {
+    let sockets = &config.sockets;
+    let millis = Duration::from_millis;
+    Bounds {
+        connections: sockets.connections,
+        hello: millis(sockets.hello),
+        // Room for topic and headers around the longest payload.
+        packet: config.limits.payload + 64 * 1024,
+        window: sockets.window,
+        outgoing: sockets.outgoing,
+        stall: millis(sockets.stall),
+        queue: sockets.queue,
+        queue_bytes: sockets.queue_bytes,
+        sessions: sockets.sessions,
+        session_life: millis(sockets.session_life),
+        filters: sockets.filters,
+        failures: sockets.failures,
+        stop: millis(sockets.stop),
+        ..Bounds::default()
+    }
+}
+
+fn device_settings(config: &Config, addresses: &Addresses) -> aliyun::device::Settings {
+    let clear = config
+        .public
+        .mqtt_port
+        .or(addresses.mqtt.map(|address| address.port()));
+    let encrypted = config
+        .public
+        .mqtts_port
+        .or(addresses.mqtts.map(|address| address.port()));
+    aliyun::device::Settings {
+        host: config.public.host.clone(),
+        // The port that takes both is the one for all devices.
+        mqtt_port: clear.or(encrypted).unwrap_or_default(),
+        insecure_http: config.security.insecure_device_http,
+    }
+}
+
+/// What is served to everybody and over the operator's socket alike.
+fn own_routes(admin: Admin, ports: &Ports) -> Router {
+    let hub = admin.hub.clone();
+    let ports = ports.clone();
+    let (api, _) = admin::routes(admin);
+    Router::new()
+        .nest(admin::PATH, api)
+        .route("/healthz", get(async || "ok\n"))
+        .route("/readyz", get(async move || ready(&ports).await))
+        .route(
+            "/metrics",
+            get(async move || {
+                let form = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+                ([(header::CONTENT_TYPE, form)], hub.metrics().encode())
+            }),
+        )
+}
+
+/// Ready when every engine that a request may need answers.
+async fn ready(ports: &Ports) -> impl IntoResponse + use<> {
+    let asked = async {
+        ports.catalog.count("product", "").await?;
+        ports.audit.last().await?;
+        ports.journal.read(ports.journal.head(), 1).await?;
+        Ok::<_, Fault>(())
+    };
+    let why = match timeout(READY, asked).await {
+        Ok(Ok(())) => return (StatusCode::OK, Json(json!({"ready": true}))),
+        Ok(Err(fault)) => {
+            tracing::error!(%fault, "not ready");
+            "an engine is in trouble; look into the server's log"
+        }
+        Err(_) => "an engine does not answer in time",
+    };
+    let told = json!({"ready": false, "why": why});
+    (StatusCode::SERVICE_UNAVAILABLE, Json(told))
+}
+
+/// Housekeeping once a minute, and certificates once an hour.
+async fn sweep(hub: Arc<Hub>, config: Config, tls: Arc<Tls>, mut stop: watch::Receiver<bool>) {
+    let mut tick = interval(SWEEP);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut minute = 0_u64;
+    loop {
+        tokio::select! {
+            biased;
+            () = stopped(&mut stop) => return,
+            _ = tick.tick() => {}
+        }
+        if let Err(fault) = hub.sweep(hub.now()).await {
+            tracing::warn!(%fault, "housekeeping is not done; it is tried again in a minute");
+        }
+        minute += 1;
+        if minute.is_multiple_of(60) {
+            renew(&hub, &config, &tls);
+        }
+    }
+}
+
+fn renew(hub: &Hub, config: &Config, tls: &Tls) {
+    match first_start::tls(config, hub.now()) {
+        Ok((_, false)) => {}
+        Ok((settings, true)) => match tls.reload(&settings) {
+            Ok(()) => tracing::info!("the server certificate was renewed"),
+            Err(error) => tracing::error!(%error, "the renewed certificate cannot be used"),
+        },
+        Err(error) => tracing::error!(error, "the server certificate cannot be renewed"),
+    }
+}
+
+/// Opens the socket through which the owner of the data folder is the operator. The store's lock
+/// is ours, so a socket that is there already was left by a process that is gone.
+fn operators_socket(path: &Path) -> io::Result<UnixListener> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        Ok(()) | Err(_) => {}
+    }
+    let listener = UnixListener::bind(path)?;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
+    Ok(listener)
+}
+
+async fn operators(listener: UnixListener, front: Arc<Front>, mut stop: watch::Receiver<bool>) {
+    let mut calls = JoinSet::new();
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            () = stopped(&mut stop) => break,
+            Some(_) = calls.join_next(), if !calls.is_empty() => continue,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, _)) => {
+                let who = stream.peer_cred().map_or_else(
+                    |_| "local".to_owned(),
+                    |peer| format!("local uid {}", peer.uid()),
+                );
+                calls.spawn(front.clone().serve(stream, Local(who.into())));
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the operator's socket");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+    while calls.join_next().await.is_some() {}
+}
+
+/// Writes down where this server is, for the command line and for tests.
+fn tell(path: &Path, config: &Config, addresses: &Addresses) -> io::Result<()> {
+    let info = json!({
+        "pid": std::process::id(),
+        "version": env!("CARGO_PKG_VERSION"),
+        "node": config.node,
+        "listen": addresses,
+    });
+    first_start::write_file(path, 0o600, format!("{info:#}\n").as_bytes())
+}
