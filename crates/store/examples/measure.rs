@@ -1,4 +1,5 @@
-//! Measures the engine roughly: `cargo run --release -p store --example measure [folder]`.
+//! Measures the engine roughly: `cargo run --release -p store --example measure [part]...`, where
+//! a part is `journal`, `nonces`, `history` or `devices`; all of them when none is named.
 #![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a measurement")]
 
 use bytes::Bytes;
@@ -9,11 +10,7 @@ use model::{
     port::{Burnt, DeviceFilter, NewDevice, Point, Stream},
 };
 use serde_json::json;
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-    time::Instant,
-};
+use std::{collections::BTreeMap, path::Path, time::Instant};
 use store::{Options, Store};
 
 const CALLERS: u64 = 64;
@@ -21,15 +18,24 @@ const DEVICES: u64 = 1_000_000;
 
 #[tokio::main]
 async fn main() {
-    let kept = std::env::args().nth(1).map(PathBuf::from);
-    let temporary = tempfile::tempdir().unwrap();
-    let folder = kept.as_deref().unwrap_or(temporary.path());
-    let open = || Store::open(folder, &Options::of(NodeId::parse("one").unwrap())).unwrap();
+    let parts: Vec<_> = std::env::args().skip(1).collect();
+    let wanted = |part: &str| parts.is_empty() || parts.iter().any(|p| p == part);
+    let folder = tempfile::tempdir().unwrap();
+    let options = Options::of(NodeId::parse("one").unwrap());
+    let open = || Store::open(folder.path(), &options).unwrap();
     let store = open();
-    journal(&store).await;
-    nonces(&store).await;
-    history(&store).await;
-    devices(&store).await;
+    if wanted("journal") {
+        journal(&store).await;
+    }
+    if wanted("nonces") {
+        nonces(&store).await;
+    }
+    if wanted("history") {
+        history(&store).await;
+    }
+    if wanted("devices") {
+        devices(&store).await;
+    }
     drop(store);
     let start = Instant::now();
     drop(open());

@@ -125,7 +125,7 @@ impl Trees {
         let open = || -> Result<Self, fjall::Error> {
             let db = Database::builder(folder)
                 .cache_size(cache_bytes)
-                .max_journaling_size(128 << 20)
+                .max_journaling_size(64 << 20)
                 .worker_threads(2)
                 .open()?;
             let keyspace = |name, memory: u64| {
