@@ -12,6 +12,8 @@ mod device;
 mod error;
 mod history;
 mod product;
+#[cfg(test)]
+mod tests;
 mod thing_model;
 mod view;
 

@@ -161,3 +161,52 @@ impl Front {
         Ok(bytes.into())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stage::request;
+    use axum::routing::get;
+
+    /// A handler that panics answers 500, and the next request is served.
+    #[tokio::test]
+    async fn a_panic_is_an_answer() {
+        let router = Router::new()
+            .route("/panic", get(async || -> &'static str { panic!("a bug") }))
+            .route("/fine", get(async || "fine"));
+        let front = Front::new(router, 0, Duration::from_secs(5));
+        for (path, status) in [("/panic", 500), ("/fine", 200)] {
+            let (client, server) = tokio::io::duplex(4096);
+            tokio::spawn(front.clone().serve(server, ()));
+            let told = request(Box::new(client), "GET", path, "", "").await;
+            assert_eq!(told.status, status, "{path}");
+        }
+    }
+
+    /// After a stop, the request that was begun is answered and the connection ends.
+    #[tokio::test]
+    async fn a_stop_lets_a_request_come_to_its_end() {
+        let (begun, begins) = tokio::sync::oneshot::channel();
+        let (go, gone) = tokio::sync::oneshot::channel::<()>();
+        let once = parking_lot::Mutex::new(Some((begun, gone)));
+        let once = Arc::new(once);
+        let router = Router::new().route(
+            "/slow",
+            get(async move || {
+                let (begun, gone) = once.lock().take().unwrap();
+                begun.send(()).unwrap();
+                gone.await.unwrap();
+                "done"
+            }),
+        );
+        let front = Front::new(router, 0, Duration::from_secs(5));
+        let (client, server) = tokio::io::duplex(4096);
+        let served = tokio::spawn(front.clone().serve(server, ()));
+        let asked = tokio::spawn(request(Box::new(client), "GET", "/slow", "", ""));
+        begins.await.unwrap();
+        front.stop();
+        go.send(()).unwrap();
+        assert_eq!(asked.await.unwrap().text, "done");
+        served.await.unwrap();
+    }
+}

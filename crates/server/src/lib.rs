@@ -14,6 +14,8 @@ pub mod engine;
 mod first_start;
 mod http;
 mod serve;
+#[cfg(test)]
+mod stage;
 
 pub use config::Config;
 pub use first_start::FirstStart;

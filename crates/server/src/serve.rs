@@ -126,6 +126,8 @@ pub struct Running {
     pub first_start: Option<FirstStart>,
     addresses: Addresses,
     hub: Arc<Hub>,
+    #[cfg(test)]
+    ports: Ports,
     access: access::Running,
     front: Arc<Front>,
     local: Arc<Front>,
@@ -234,6 +236,8 @@ pub async fn start_with(
         first_start,
         addresses,
         hub,
+        #[cfg(test)]
+        ports,
         access,
         front,
         local,
@@ -255,6 +259,11 @@ impl Running {
         &self.hub
     }
 
+    #[cfg(test)]
+    pub(crate) fn ports(&self) -> &Ports {
+        &self.ports
+    }
+
     /// Stops: nobody is let in any more, requests come to their end, sessions are told, and what
     /// was acknowledged is on disk (as it was before). When it returns, the data folder is free for
     /// another process.
@@ -268,7 +277,10 @@ impl Running {
             mut tasks,
             data,
             patience,
-            ..
+            addresses: _,
+            first_start: _,
+            #[cfg(test)]
+                ports: _,
         } = self;
         tracing::info!("stopping");
         let _ = fs::remove_file(data.join(INFO));
@@ -566,4 +578,146 @@ fn tell(path: &Path, config: &Config, addresses: &Addresses) -> io::Result<()> {
         "listen": addresses,
     });
     first_start::write_file(path, 0o600, format!("{info:#}\n").as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stage::{Stage, exchange, request};
+    use serde_json::Value;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    /// [LK-2] What was made before a stop is there after the next start, and the secret of the
+    /// first start is told no second time.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_server_stops_in_order_and_goes_on() {
+        let mut stage = Stage::open().await;
+        let key = stage.product("thermometer").await;
+        let info = stage.data().join(INFO);
+        let told: Value = serde_json::from_slice(&fs::read(&info).unwrap()).unwrap();
+        assert_eq!(told["listen"]["http"], stage.http().to_string());
+        assert_eq!(told["pid"], std::process::id());
+        stage.stop().await;
+        assert!(!info.exists());
+        assert!(!stage.data().join(SOCKET).exists());
+        stage.resume().await;
+        assert!(stage.running().first_start.is_none());
+        let path = format!("/api/v1/products/{key}");
+        let shown = stage.with(&stage.key, "GET", &path, json!({})).await;
+        assert_eq!(shown.body["name"], "thermometer");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_second_server_does_not_take_the_folder() {
+        let stage = Stage::open().await;
+        let error = start(stage.config.clone()).await.err().unwrap();
+        assert!(matches!(error, StartError::Store(_)), "{error}");
+        assert!(error.to_string().contains("in use"), "{error}");
+        let shown = stage.local("GET", "/api/v1/server", json!({})).await;
+        assert_eq!(shown.status, 200, "the first one goes on");
+    }
+
+    /// An address that is taken ends the start with a message, and no secret is lost with it: the
+    /// next start is still the first.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_taken_port_is_told_and_the_next_start_is_the_first() {
+        let folder = tempfile::tempdir().unwrap();
+        let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut config = Config::on_free_ports(folder.path());
+        config.listen.mqtt.address = taken.local_addr().unwrap();
+        let error = start(config.clone()).await.err().unwrap().to_string();
+        assert!(
+            error.contains(&taken.local_addr().unwrap().to_string()),
+            "{error}"
+        );
+        assert!(error.contains("listen.mqtt.address"), "{error}");
+        let_go(folder.path()).await;
+        config.listen.mqtt.address = "127.0.0.1:0".parse().unwrap();
+        let running = start(config).await.unwrap();
+        assert!(running.first_start.is_some());
+        running.stop().await;
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_listener_that_is_off_is_not_there() {
+        let stage = Stage::open_with(|config| config.listen.mqtt.off = true).await;
+        assert_eq!(stage.running().addresses().mqtt, None);
+        assert!(stage.running().addresses().mqtts.is_some());
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn health_and_metrics_are_told_without_a_key() {
+        let stage = Stage::open().await;
+        for (path, wanted) in [
+            ("/healthz", "ok"),
+            ("/readyz", "{\"ready\":true}"),
+            ("/metrics", "# EOF"),
+        ] {
+            let told = request(stage.clear().await, "GET", path, "", "").await;
+            assert_eq!(told.status, 200, "{path}");
+            assert!(told.text.contains(wanted), "{path}: {}", told.text);
+        }
+    }
+
+    /// Promise 6: bytes that are no request, or half of one, get an error or a closed door, and the
+    /// next caller is served.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_is_no_request_harms_nobody() {
+        let stage = Stage::open_with(|config| {
+            config.sockets.hello = 200;
+            config.sockets.body = 200;
+        })
+        .await;
+        let long_head = format!("GET / HTTP/1.1\r\nX: {}\r\n\r\n", "x".repeat(100_000));
+        for (what, bytes, status) in [
+            ("nothing known", &b"\x00\x01\x02\x03"[..], 0),
+            ("half a head", b"GET /api/v1/products HTTP/1.1\r\nHost:", 0),
+            ("a nonsense line", b"GET\r\n\r\n", 400),
+            ("a head without end", long_head.as_bytes(), 431),
+            (
+                "a body that stops",
+                b"POST /api/v1/products HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n{",
+                408,
+            ),
+            (
+                "two lengths",
+                b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nx",
+                400,
+            ),
+            (
+                "a chunk that is none",
+                b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\nzz\r\n",
+                400,
+            ),
+        ] {
+            // Whoever stays silent is put out of the door, so this comes to an end by itself.
+            let told = exchange(stage.clear().await, bytes).await;
+            assert_eq!(told.status, status, "{what}: {}", told.text);
+        }
+        let told = request(stage.clear().await, "GET", "/readyz", "", "").await;
+        assert_eq!(told.status, 200);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_body_beyond_its_bound_is_refused_before_it_is_kept() {
+        let stage = Stage::open().await;
+        let mut stream = stage.clear().await;
+        let head =
+            "POST /api/v1/products HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let chunk = [
+            b"100000\r\n".to_vec(),
+            vec![b' '; 0x10_0000],
+            b"\r\n".to_vec(),
+        ]
+        .concat();
+        for _ in 0..64 {
+            if stream.write_all(&chunk).await.is_err() {
+                break;
+            }
+        }
+        let mut told = vec![0; 12];
+        stream.read_exact(&mut told).await.unwrap();
+        assert_eq!(told, b"HTTP/1.1 413");
+    }
 }

@@ -7,7 +7,7 @@ use super::{
     view::{AccountView, DocumentView, KeyView, PolicyView, UserView},
 };
 use axum::{Json, extract::Path, http::StatusCode};
-use hub::account::NewAccessKey;
+use hub::account::{NewAccessKey, Permit};
 use model::{
     account::Resource,
     id::{AccessKeyId, AccountId, PolicyName, UserName},
@@ -97,6 +97,19 @@ pub(super) struct PolicyList {
     items: Vec<PolicyView>,
 }
 
+/// The hub keeps this rule; here it gets the status that says "you may not".
+fn operators_only(permit: &Permit) -> Result<(), AdminError> {
+    if permit.caller().operator {
+        return Ok(());
+    }
+    Err(AdminError::new(
+        StatusCode::FORBIDDEN,
+        "NotAllowed",
+        "only an operator's account manages accounts",
+        "ask the operator of this server, whose data folder's socket always may",
+    ))
+}
+
 /// Makes an account with a key (operators only).
 #[utoipa::path(post, path = "/accounts", tag = "account", request_body = NewAccountBody,
     responses((status = 201, body = NewAccountView), (status = "4XX", body = ErrorView)))]
@@ -104,6 +117,7 @@ pub(super) async fn create(call: Call) -> Result<(StatusCode, Json<NewAccountVie
     let permit = call
         .allow("muster:CreateAccount", Resource::Any, true)
         .await?;
+    operators_only(&permit)?;
     let body: NewAccountBody = call.read()?;
     let (account, key) = call.admin.hub.account_create(&permit, &body.name).await?;
     let view = NewAccountView {
@@ -130,6 +144,7 @@ async fn switch(call: &Call, account: &str, disabled: bool) -> Answer<AccountVie
     let permit = call
         .allow("muster:UpdateAccount", Resource::Any, true)
         .await?;
+    operators_only(&permit)?;
     let hub = &call.admin.hub;
     let account = hub.account_disable(&permit, &id, disabled).await?;
     Ok(Json(account.into()))

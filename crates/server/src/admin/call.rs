@@ -16,7 +16,7 @@ use hub::{
     edge::Peer,
 };
 use model::{
-    account::{Caller, Resource},
+    account::{AuditEntry, Caller, Resource},
     id::{AccessKeyId, Time},
 };
 use serde::de::DeserializeOwned;
@@ -85,8 +85,33 @@ impl Call {
                 "call through a listener of the server",
             ));
         };
-        let claim = claim(&self.head, &self.body, peer, action, self.admin.insecure)?;
-        Ok(hub.caller_admit(claim).await?)
+        match claim(&self.head, &self.body, peer, action, self.admin.insecure) {
+            Ok(claim) => Ok(hub.caller_admit(claim).await?),
+            Err(error) => {
+                self.note(peer, action, &error).await;
+                Err(error)
+            }
+        }
+    }
+
+    /// Counts a credential that was refused before the hub saw it, and notes it in the audit log:
+    /// it may be somebody who tampers.
+    async fn note(&self, peer: Peer, action: &str, error: &AdminError) {
+        let hub = &self.admin.hub;
+        hub.metrics().call(action, error.code());
+        if !self.head.headers.contains_key(header::AUTHORIZATION) {
+            return;
+        }
+        hub.audit_failure(AuditEntry {
+            at: hub.now(),
+            who: "?".into(),
+            address: peer.address.to_string(),
+            action: action.into(),
+            resource: String::new(),
+            outcome: error.code().into(),
+            detail: error.message().into(),
+        })
+        .await;
     }
 
     /// The body as JSON; an empty one is `{}`.
