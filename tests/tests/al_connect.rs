@@ -577,7 +577,7 @@ fn mosquitto_and_paho_meet_on_a_topic_of_the_device() {
         ("websockets", "http", false),
         ("websockets", "https", true),
     ] {
-        let mut paho = Client::python("paho.py");
+        let mut paho = Client::python("mqtt_client.py");
         paho.order(&json!({
             "do": "connect", "host": "localhost", "port": house.server.address(listener).port(),
             "transport": transport, "ca": secure.then_some(&ca),

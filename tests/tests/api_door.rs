@@ -59,7 +59,7 @@ impl House {
         let page = request(self.http, "GET", "/metrics", &[], b"").body;
         let counted = page
             .lines()
-            .filter(|l| l.starts_with("muster_api_calls_total") && !l.contains("outcome=\"ok\""))
+            .filter(|l| l.starts_with("muster_api_calls_total") && !l.contains("outcome=\"allowed\""))
             .filter_map(|l| l.rsplit(' ').next()?.parse::<u64>().ok())
             .sum();
         let listed = self.server.cli(&["audit", "list", "--most", "1000"]);
@@ -337,7 +337,7 @@ fn policies_decide_what_a_sub_user_may_do() {
 fn accounts_do_not_see_each_other() {
     let house = House::open();
     let made = house.server.cli(&["account", "create", "neighbour"]);
-    let key = key_of(&made);
+    let key = key_of(&made["key"]);
     let reply = send_rpc(house.http, "GET", &house.query(&key));
     assert_eq!(reply.status, 200);
     assert_eq!(reply.json()["Success"], false);

@@ -201,7 +201,7 @@ fn answers_come_in_xml_too() {
     server.device(&product, "kitchen");
     let mut app = server.app(App::Core, true);
     let told = app.ask(&json!({
-        "action": "QueryDeviceDetail", "format": "xml",
+        "action": "QueryDeviceDetail", "format": "XML",
         "params": {"ProductKey": product, "DeviceName": "kitchen"},
     }));
     let xml = told["answer"].as_str().unwrap_or_else(|| panic!("{told}"));
