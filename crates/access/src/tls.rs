@@ -74,9 +74,9 @@ pub struct TlsSettings {
     pub rsa: Pair,
     /// A pair that newer clients may prefer.
     pub ecdsa: Option<Pair>,
-    /// Whether TLS 1.0 and 1.1 are spoken as well ([AL-3.5]). This lowers OpenSSL's security level
-    /// for the whole context, so such devices deserve a listener of their own.
-    pub legacy: bool,
+    /// The oldest version that is spoken ([AL-3.5]). Below TLS 1.2 it lowers OpenSSL's security
+    /// level for the whole context.
+    pub oldest: SslVersion,
 }
 
 /// A server's side of TLS whose certificates can be changed while it runs.
@@ -114,12 +114,9 @@ impl Tls {
 
 fn context(settings: &TlsSettings) -> Result<SslContext, TlsError> {
     let mut builder = SslContext::builder(SslMethod::tls_server())?;
-    let (least, level) = if settings.legacy {
-        (SslVersion::TLS1, 0)
-    } else {
-        (SslVersion::TLS1_2, 2)
-    };
-    builder.set_min_proto_version(Some(least))?;
+    let old = [SslVersion::TLS1, SslVersion::TLS1_1].contains(&settings.oldest);
+    let level = if old { 0 } else { 2 };
+    builder.set_min_proto_version(Some(settings.oldest))?;
     builder.set_max_proto_version(Some(SslVersion::TLS1_3))?;
     builder.set_cipher_list(&format!("{SUITES}:@SECLEVEL={level}"))?;
     builder.set_options(
@@ -244,7 +241,7 @@ pub(crate) mod tests {
         TlsSettings {
             rsa: pair,
             ecdsa: None,
-            legacy: false,
+            oldest: SslVersion::TLS1_2,
         }
     }
 
@@ -311,21 +308,22 @@ pub(crate) mod tests {
         assert!(shake(&tls, "elsewhere", trusting(folder.path())).is_err());
     }
 
-    /// [AL-3.5] TLS 1.0 and 1.1 only where the operator turns them on.
+    /// [AL-3.5] TLS 1.0 and 1.1 only where the operator turns them on, each from its own choice.
     #[test]
     fn old_versions_are_a_choice() {
         let (_folder, mut settings) = sample();
-        for legacy in [false, true] {
-            settings.legacy = legacy;
+        let versions = [SslVersion::TLS1, SslVersion::TLS1_1, SslVersion::TLS1_2];
+        for (least, oldest) in versions.into_iter().enumerate() {
+            settings.oldest = oldest;
             let tls = Tls::new(&settings).unwrap();
-            for version in [SslVersion::TLS1, SslVersion::TLS1_1] {
+            for (n, version) in versions.into_iter().enumerate() {
                 let shaken = shake(&tls, "localhost", |builder| {
                     builder.set_verify(SslVerifyMode::NONE);
                     builder.set_min_proto_version(Some(version)).unwrap();
                     builder.set_max_proto_version(Some(version)).unwrap();
                     builder.set_cipher_list("ALL:@SECLEVEL=0").unwrap();
                 });
-                assert_eq!(shaken.is_ok(), legacy, "{version:?}");
+                assert_eq!(shaken.is_ok(), n >= least, "{version:?} from {oldest:?}");
             }
         }
     }

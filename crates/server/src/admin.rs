@@ -21,6 +21,8 @@ use crate::serve::Addresses;
 use axum::{Json, Router, routing::get};
 use call::Call;
 pub(crate) use call::Local;
+#[cfg(any(test, fuzzing))]
+pub(crate) use call::claim;
 pub(crate) use error::AdminError;
 use hub::Hub;
 use model::port::Ports;

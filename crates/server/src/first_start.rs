@@ -1,11 +1,11 @@
 //! What a server makes for itself at its first start: master key, certificate authority, server
 //! certificate; and what it tells its owner once.
 
-use crate::config::{self, Config};
+use crate::config::{Config, MinVersion};
 use access::tls::{Pair, TlsSettings, authority::Authority};
 use credential::Secret;
 use model::{id::Time, port::Random};
-use openssl::{asn1::Asn1Time, x509::X509};
+use openssl::{asn1::Asn1Time, ssl::SslVersion, x509::X509};
 use std::{
     fs::{self, OpenOptions},
     io::{self, Write},
@@ -166,7 +166,11 @@ pub(crate) fn tls_settings(config: &Config) -> TlsSettings {
             key: folder.join("server.key"),
         }),
         ecdsa: pair(&config.tls.ecdsa_certificate, &config.tls.ecdsa_key),
-        legacy: config.tls.min_version != config::MinVersion::V1_2,
+        oldest: match config.tls.min_version {
+            MinVersion::V1_0 => SslVersion::TLS1,
+            MinVersion::V1_1 => SslVersion::TLS1_1,
+            MinVersion::V1_2 => SslVersion::TLS1_2,
+        },
     }
 }
 

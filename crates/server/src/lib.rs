@@ -12,6 +12,8 @@ pub mod config;
 mod doctor;
 pub mod engine;
 mod first_start;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod http;
 mod serve;
 #[cfg(test)]

@@ -455,8 +455,13 @@ fn device_settings(config: &Config, addresses: &Addresses) -> aliyun::device::Se
         .or(addresses.mqtts.map(|address| address.port()));
     aliyun::device::Settings {
         host: config.public.host.clone(),
-        // The port that takes both is the one for all devices.
-        mqtt_port: clear.or(encrypted).unwrap_or_default(),
+        mqtt_port: if config.security.insecure_device_http {
+            // Devices without TLS ask too; the clear port takes both.
+            clear.or(encrypted)
+        } else {
+            encrypted.or(clear)
+        }
+        .unwrap_or_default(),
         insecure_http: config.security.insecure_device_http,
     }
 }

@@ -134,7 +134,7 @@ impl Call {
 }
 
 /// What a caller shows: an access key's secret itself, or a signature made with it.
-fn claim(
+pub(crate) fn claim(
     head: &Parts,
     body: &[u8],
     peer: Peer,
