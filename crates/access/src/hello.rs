@@ -300,7 +300,6 @@ async fn seat<S: Duplex + 'static>(
         session: session.id,
         link: Link::of(&connect),
         implicit,
-        most: QoS::from_bits(profile.qos).unwrap_or(QoS::ExactlyOnce),
         connack: accepted(&gate, &connect, profile, &session),
     };
     let seated = gate

@@ -46,8 +46,6 @@ pub(crate) struct State {
     implicit: bool,
     /// Filters of implicit subscriptions that the device switched off.
     off: Vec<TopicFilter>,
-    /// Highest QoS for implicit subscriptions.
-    most: QoS,
     outgoing: usize,
     filters: usize,
     /// When it is to be forgotten, while its device is away.
@@ -80,7 +78,6 @@ pub(crate) struct Arrival {
     pub(crate) session: SessionId,
     pub(crate) link: Link,
     pub(crate) implicit: bool,
-    pub(crate) most: QoS,
     pub(crate) connack: ConnAck,
 }
 
@@ -123,7 +120,6 @@ impl Seat {
                 live: None,
                 implicit: false,
                 off: Vec::new(),
-                most: QoS::AtMostOnce,
                 outgoing: bounds.outgoing,
                 filters: bounds.filters,
                 until: None,
@@ -298,7 +294,6 @@ impl State {
             commands_wait: false,
         });
         self.implicit = arrival.implicit;
-        self.most = arrival.most;
         self.until = None;
         let mut effects = Vec::new();
         self.mqtt.attach(arrival.link, now, &mut effects);
@@ -389,7 +384,10 @@ impl State {
         if delivery.is_none() && system && self.wants_implicitly(&message.topic) {
             delivery = Some(Delivery {
                 message: message.clone(),
-                qos: message.qos.min(self.most),
+                // A device that subscribed itself chose its QoS and can acknowledge; this one
+                // did not choose. The vendor's Python SDK (1.2.13) acknowledges from one thread
+                // while it answers an order from another, and breaks its own TLS stream.
+                qos: QoS::AtMostOnce,
                 retain: false,
                 subscription_ids: Vec::new(),
             });

@@ -92,7 +92,7 @@ pub enum Greeting {
 pub struct Welcome {
     /// Who it is.
     pub session: Session,
-    /// Whether it gets the vendor's own downward topics without subscribing
+    /// Whether it gets the vendor's own downward topics without subscribing, at QoS 0
     /// (spec/alink-wire.md §7).
     pub implicit: bool,
     /// What its connection may use.
