@@ -36,13 +36,14 @@ pub fn tools() -> PathBuf {
     std::env::var_os("MUSTER_TOOLS").map_or_else(|| root().join(".tools"), PathBuf::from)
 }
 
-/// A program of this workspace, built beside the test that runs.
+/// A program of this workspace, built beside the test or benchmark that runs.
 pub fn program(name: &str) -> PathBuf {
-    let test = std::env::current_exe().expect("a running test");
-    let folder = test
-        .parent()
-        .and_then(Path::parent)
-        .expect("target/<profile>/deps");
+    let running = std::env::current_exe().expect("a running program");
+    let folder = running
+        .ancestors()
+        .skip(1)
+        .find(|folder| !folder.ends_with("deps"))
+        .expect("target/<profile>");
     let program = folder.join(name);
     assert!(
         program.exists(),
