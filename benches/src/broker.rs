@@ -143,6 +143,7 @@ impl Mosquitto {
         let child = Command::new(program)
             .args(["-c", &path("config")])
             .stdout(Stdio::null())
+            .stderr(Stdio::null())
             .spawn()
             .expect("mosquitto starts");
         let until = Instant::now() + Duration::from_secs(20);
