@@ -490,8 +490,11 @@ impl<S: Duplex> Conn<S> {
     async fn end(mut self, end: End) {
         debug!(device = %self.session.device, reason = end.reason(), ?end, "connection ends");
         let forget = end == End::Told(CloseReason::Deleted);
-        self.gate.router.leave(&self.seat, self.session.id, forget);
+        // What was answered before the end goes out before it: CONNACK above all, as no DISCONNECT
+        // may come without it (MQTT 5 §3.14).
         let mut words = std::mem::take(&mut self.writing);
+        words.extend_from_slice(&self.seat.rest(self.session.id));
+        self.gate.router.leave(&self.seat, self.session.id, forget);
         if self.version.is_v5()
             && let Some(code) = end.code()
         {

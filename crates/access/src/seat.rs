@@ -155,6 +155,13 @@ impl Seat {
         Poll::Pending
     }
 
+    /// What waits to be written, for a connection that ends and will not poll again.
+    pub(crate) fn rest(&self, session: SessionId) -> BytesMut {
+        let mut state = self.lock();
+        let live = state.live_of(session);
+        live.map_or_else(BytesMut::new, |live| std::mem::take(&mut live.out))
+    }
+
     /// Whether so much waits to be written that nothing more should be read.
     pub(crate) fn is_full(&self, session: SessionId) -> bool {
         let mut state = self.lock();

@@ -56,6 +56,34 @@ async fn nonsense_is_shown_out() {
     assert_eq!(twice.next().await, None);
 }
 
+/// What came before the nonsense is answered before the door is closed, in the same breath as it
+/// may have come; MQTT 5 forbids a DISCONNECT before CONNACK (§3.14).
+#[tokio::test]
+async fn nonsense_does_not_take_back_an_answer() {
+    let server = server();
+    for version in [Version::V311, Version::V5] {
+        let mut bytes = BytesMut::new();
+        let hello = Packet::Connect(Box::new(connect(version, "c", "lamp")));
+        encode(&hello, version, &mut bytes).unwrap();
+        encode(&Packet::PingReq, version, &mut bytes).unwrap();
+        bytes.extend_from_slice(b"\x00\x00");
+        let mut stream = server.tcp(0).await;
+        stream.write_all(&bytes).await.unwrap();
+        let mut answer = BytesMut::new();
+        while stream.read_buf(&mut answer).await.unwrap() > 0 {}
+        let mut decoder = Decoder::client(version, 1024);
+        let mut next = || decoder.decode(&mut answer).unwrap();
+        assert!(matches!(next(), Some(Packet::ConnAck(_))), "{version:?}");
+        assert_eq!(next(), Some(Packet::PingResp), "{version:?}");
+        let bye = next();
+        assert_eq!(
+            matches!(bye, Some(Packet::Disconnect(_))),
+            version.is_v5(),
+            "{bye:?}"
+        );
+    }
+}
+
 /// Who says nothing, or says it slowly, does not keep a place for long.
 #[tokio::test]
 async fn a_slow_hello_is_cut_off() {
