@@ -24,7 +24,7 @@ use hub::{
     Hub,
     admit::{Registered, Registration},
     edge::{
-        Dialect, Greeting, Hello, Inbound, Outbound, Profile, Refusal, Session, Uplink, Verb,
+        Dialect, Greeting, Hello, Inbound, Outbound, Peer, Profile, Refusal, Session, Uplink, Verb,
         Welcome,
     },
 };
@@ -77,7 +77,9 @@ impl Alink {
             Ok(Some(opening)) => opening,
             Ok(None) => return Ok(Greeting::NotMine),
             Err(refusal) => {
-                self.note(hello, &refusal).await;
+                let user = hello.user.as_deref().unwrap_or("?");
+                let (action, reason) = ("device.login", &refusal.reason);
+                self.note(action, &hello.peer, user, reason).await;
                 return Err(refusal);
             }
         };
@@ -104,20 +106,20 @@ impl Alink {
 }
 
 impl Alink {
-    /// Counts and audits a login that does not get as far as the hub, which does it for others.
-    async fn note(&self, hello: &Hello, refusal: &Refusal) {
-        let channel = hello.peer.channel.name();
+    /// Counts and audits what was tried and could not be read: it does not get as far as the hub,
+    /// which does it for others. `resource` is what the sender says it is, of any length.
+    async fn note(&self, action: &str, peer: &Peer, resource: &str, reason: &str) {
+        let channel = peer.channel.name();
         let outcome = "BadRequest";
         self.hub.metrics().login(channel, "none", outcome);
-        let user = hello.user.as_deref().unwrap_or("?");
         let entry = AuditEntry {
             at: self.hub.now(),
             who: "?".to_owned(),
-            address: hello.peer.address.to_string(),
-            action: "device.login".to_owned(),
-            resource: user.chars().take(NAME_SHOWN).collect(),
+            address: peer.address.to_string(),
+            action: action.to_owned(),
+            resource: resource.chars().take(NAME_SHOWN).collect(),
             outcome: outcome.to_owned(),
-            detail: format!("{channel} {}", refusal.reason),
+            detail: format!("{channel} {reason}"),
         };
         self.hub.audit_failure(entry).await;
     }

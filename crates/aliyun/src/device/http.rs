@@ -160,9 +160,17 @@ struct Secret {
 
 impl Alink {
     async fn devicename(&self, request: Request) -> Result<Token, Refused> {
-        let call = self.call(request, codes::AUTH_PARAMETER).await?;
-        let resources = self.resources(&call, codes::AUTH_PARAMETER)?;
-        let claim = call.pre_auth(self.hub.limits().client_id)?;
+        let (peer, mut device) = (sender(&request)?, String::new());
+        let bad = codes::AUTH_PARAMETER;
+        let read = async {
+            let call = self.call(request, peer, bad).await?;
+            device = call.shown();
+            let resources = self.resources(&call, bad)?;
+            Ok((call.pre_auth(self.hub.limits().client_id)?, resources))
+        };
+        let read = read.await;
+        let read = self.noted("device.token", &peer, &device, read).await;
+        let (claim, resources) = read?;
         match self.hub.device_token(claim).await {
             Ok((device, iot_token)) => Ok(Token {
                 iot_id: device.iot_id.to_string(),
@@ -174,7 +182,14 @@ impl Alink {
     }
 
     async fn register(&self, request: Request) -> Result<Secret, Refused> {
-        let claim = self.call(request, codes::PARAMETER).await?.register()?;
+        let (peer, mut device) = (sender(&request)?, String::new());
+        let read = async {
+            let call = self.call(request, peer, codes::PARAMETER).await?;
+            device = call.shown();
+            call.register()
+        };
+        let read = read.await;
+        let claim = self.noted("device.register", &peer, &device, read).await?;
         let registered = self.hub.device_register_self(claim, Registration::Known);
         match registered.await {
             Ok(registered) => Ok(Secret {
@@ -187,21 +202,32 @@ impl Alink {
     }
 
     async fn bootstrap(&self, request: Request) -> Result<Node, Refused> {
-        let call = self.call(request, codes::PARAMETER).await?;
+        let peer = sender(&request)?;
+        let call = self.call(request, peer, codes::PARAMETER).await?;
         call.device(codes::PARAMETER)?;
         let resources = self.resources(&call, codes::PARAMETER)?;
         Ok(Node { resources })
     }
 
-    async fn call(&self, request: Request, bad: Code) -> Result<Call, Refused> {
-        let (parts, body) = request.into_parts();
-        let Some(peer) = parts.extensions.get::<Peer>().copied() else {
-            tracing::error!("a request came without the address of its sender");
-            return Err(codes::AUTH_UNKNOWN.into());
-        };
+    /// Counts and audits a request that could not be read, as the hub does those that can.
+    async fn noted<T>(
+        &self,
+        action: &str,
+        peer: &Peer,
+        device: &str,
+        read: Result<T, Refused>,
+    ) -> Result<T, Refused> {
+        if let Err(refused) = &read {
+            self.note(action, peer, device, &refused.message).await;
+        }
+        read
+    }
+
+    async fn call(&self, request: Request, peer: Peer, bad: Code) -> Result<Call, Refused> {
         if !self.settings.insecure_http && !peer.channel.secure() {
             return Err(codes::AUTH_CLEAR.into());
         }
+        let (parts, body) = request.into_parts();
         let body = axum::body::to_bytes(body, BODY_MAX).await;
         let body = body.map_err(|_| Refused::because(bad, "the body is too long or cut short"))?;
         Ok(Call {
@@ -219,6 +245,15 @@ impl Alink {
             mqtt: Mqtt { host, port },
         })
     }
+}
+
+/// Where a request comes from.
+fn sender(request: &Request) -> Result<Peer, Refused> {
+    let peer = request.extensions().get::<Peer>().copied();
+    peer.ok_or_else(|| {
+        tracing::error!("a request came without the address of its sender");
+        codes::AUTH_UNKNOWN.into()
+    })
 }
 
 /// The name under which the device found us, without a port.
@@ -263,6 +298,12 @@ impl Call {
         self.get(name)
             .filter(|value| !value.is_empty())
             .ok_or_else(|| Refused::because(bad, &format!("{name} is missing")))
+    }
+
+    /// Who the sender says it is, for the audit log.
+    fn shown(&self) -> String {
+        let field = |name| self.get(name).unwrap_or("?");
+        format!("{}/{}", field("productKey"), field("deviceName"))
     }
 
     /// Clients spell the name of this field in two ways.
