@@ -358,6 +358,74 @@ fn strangers_without_tls_are_put_out() {
     }
 }
 
+/// [AL-3.6] Inside a WebSocket, frames that are none, that are of the wrong kind, too long, half
+/// sent, or full of what is no MQTT: the connection is ended in time.
+#[test]
+fn strangers_inside_a_websocket_are_put_out() {
+    let mut house = House::open();
+    let upgrade = b"GET /mqtt HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\n\
+        Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: mqtt\r\n\
+        Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    // Frames of clients are masked (RFC 6455 §5.3); a mask of zeros leaves the bytes as they are.
+    let frame = |first: u8, payload: &[u8]| {
+        let length = payload.len() as u16;
+        let [high, low] = length.to_be_bytes();
+        [&[first, 0xfe, high, low, 0, 0, 0, 0], payload].concat()
+    };
+    let nobody = mqtt(0x10, &[13], b"\x00\x04MQTT\x04\x02\x00\x3c\x00\x01a");
+    let frames = [
+        ("nothing", Vec::new()),
+        ("garbage", vec![0xff; 4_096]),
+        ("half a frame", frame(0x82, &nobody)[..12].to_vec()),
+        ("a frame without mask", [&[0x82, 15], &nobody[..]].concat()),
+        ("a text frame", frame(0x81, &nobody)),
+        ("a text that is none", frame(0x81, b"\xff\xfe")),
+        ("reserved bits", frame(0xf2, &nobody)),
+        ("a kind that nobody knows", frame(0x83, &nobody)),
+        ("a continuation of nothing", frame(0x80, &nobody)),
+        ("a message without end", frame(0x02, &nobody[..5])),
+        ("a long ping", frame(0x89, &[0; 1_000])),
+        (
+            "a frame that declares 8 EiB",
+            [&[0x82, 0xff, 0x7f][..], &[0xff; 7], &[0; 64]].concat(),
+        ),
+        ("60 kB that are no MQTT", frame(0x82, &[0; 60_000])),
+        ("a CONNECT of nobody", frame(0x82, &nobody)),
+        ("half a CONNECT", frame(0x82, &nobody[..8])),
+        ("a close", frame(0x88, b"")),
+    ];
+    for entrance in [
+        Entrance::Mqtt,
+        Entrance::Mqtts,
+        Entrance::Http,
+        Entrance::Https,
+    ] {
+        let mut strangers: Vec<_> = frames
+            .iter()
+            .map(|(what, bytes)| {
+                let mut line = entrance.open(&house);
+                line.send(upgrade);
+                line.send(bytes);
+                (what, line)
+            })
+            .collect();
+        for (what, line) in &mut strangers {
+            let answer = line.rest(&format!("{what} inside a WebSocket at {entrance:?}"));
+            let text = String::from_utf8_lossy(&answer);
+            assert!(
+                text.starts_with("HTTP/1.1 101"),
+                "{what} at {entrance:?}: {text}"
+            );
+            let accepted = [0x20, 2, 0, 0];
+            assert!(
+                !answer.windows(4).any(|window| window == accepted),
+                "{what} at {entrance:?} is let in"
+            );
+        }
+        house.unharmed(entrance.name());
+    }
+}
+
 /// A byte now and then keeps no connection open beyond its bound: of a CONNECT, of a head, of a
 /// body, of a TLS hello.
 #[test]
