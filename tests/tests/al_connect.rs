@@ -640,3 +640,23 @@ fn mosquitto_and_paho_meet_on_a_topic_of_the_device() {
     assert!(subscriber.wait().expect("it ends").success());
     assert_eq!(text.trim(), "kept for later");
 }
+
+/// [AL-3.5] A device that comes back shows its session ticket and needs no full handshake.
+#[test]
+fn a_device_that_comes_back_shows_its_session_ticket() {
+    let house = House::open();
+    let folder = tempfile::tempdir().expect("a folder");
+    let ticket = folder.path().join("session");
+    let ticket = ticket.to_str().expect("a path");
+    let to = house.server.address("mqtts").to_string();
+    let shake = |option: &str| {
+        let output = std::process::Command::new("openssl")
+            .args(["s_client", "-connect", &to, "-tls1_2", option, ticket])
+            .stdin(std::process::Stdio::null())
+            .output()
+            .expect("openssl is there");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    assert!(shake("-sess_out").contains("New, TLSv1.2"));
+    assert!(shake("-sess_in").contains("Reused, TLSv1.2"));
+}
