@@ -20,13 +20,19 @@ use model::{
 };
 use serde_json::json;
 use std::{collections::HashSet, sync::Arc, time::Duration};
-use tokio::{sync::watch, task::JoinSet, time};
+use tokio::{
+    sync::{Notify, watch},
+    task::JoinSet,
+    time,
+};
 
 /// Names of the journal's readers: no fact is forgotten before all of them have done it.
 pub(crate) const READERS: [&str; 1] = [READER];
 const READER: &str = "history";
 /// Facts that are worked on at once.
 const BATCH: usize = 2_000;
+/// How long the reader lets facts gather when nobody waits for them, so that many share a sync.
+const GATHER: Duration = Duration::from_millis(20);
 /// How long a caller waits for the reader before it is told to come again.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// The pause after engine trouble; doubled up to the most.
@@ -41,12 +47,15 @@ const COMMANDS: usize = 100;
 pub struct Pace {
     /// All facts up to here are in the histories; `None` before the reader has begun.
     done: watch::Sender<Option<Position>>,
+    /// Somebody waits for what was just written.
+    wanted: Notify,
 }
 
 impl Default for Pace {
     fn default() -> Self {
         Self {
             done: watch::Sender::new(None),
+            wanted: Notify::new(),
         }
     }
 }
@@ -88,6 +97,9 @@ impl Hub {
     pub(crate) async fn history_caught_up(&self) -> Result<(), Fault> {
         let head = self.ports.journal.head();
         let mut done = self.pace.done.subscribe();
+        if done.borrow().unwrap_or_default() < head {
+            self.pace.wanted.notify_one();
+        }
         let reached = done.wait_for(|done| done.unwrap_or_default() >= head);
         match time::timeout(PATIENCE, reached).await {
             Ok(Ok(_)) => Ok(()),
@@ -197,11 +209,25 @@ impl Hub {
         let facts = journal.read(after, BATCH).await?;
         let Some(last) = facts.last().map(|(position, _)| *position) else {
             journal.grown(after).await;
+            self.history_gather().await;
             return Ok(());
         };
+        let few = facts.len() < BATCH / 2;
         self.history_take(facts).await?;
         self.pace.done.send_replace(Some(last));
-        journal.keep(READER, last).await
+        journal.keep(READER, last).await?;
+        if few {
+            self.history_gather().await;
+        }
+        Ok(())
+    }
+
+    /// Lets facts gather, unless somebody waits for them.
+    async fn history_gather(&self) {
+        tokio::select! {
+            () = self.pace.wanted.notified() => {}
+            () = time::sleep(GATHER) => {}
+        }
     }
 
     async fn history_take(&self, facts: Vec<(Position, Fact)>) -> Result<(), Fault> {
