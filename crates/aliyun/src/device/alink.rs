@@ -90,9 +90,10 @@ fn object<'a, T: Deserialize<'a>>(payload: &'a [u8]) -> Option<T> {
     serde_json::from_slice(payload).ok()
 }
 
+/// A text, or a number that a reader of the reply can hold.
 fn id_of(raw: &str) -> Option<Id<'_>> {
-    raw.starts_with(|c: char| c == '"' || c == '-' || c.is_ascii_digit())
-        .then_some(Id(raw))
+    let fit = raw.starts_with('"') || raw.parse().is_ok_and(f64::is_finite);
+    fit.then_some(Id(raw))
 }
 
 /// Finds the first `"id":` with a text or a number in what is not JSON, so that the device hears
@@ -210,7 +211,13 @@ mod tests {
         let quiet = read(b"{\"id\":\"7\",\"sys\":{\"ack\":0}}", 1024).unwrap();
         assert!(!quiet.wants_reply);
         assert_eq!(quiet.params, Value::Null);
-        for without in ["{}", "{\"id\":null}", "{\"id\":[1]}", "{\"id\":true}"] {
+        for without in [
+            "{}",
+            "{\"id\":null}",
+            "{\"id\":[1]}",
+            "{\"id\":true}",
+            "{\"id\":6e666666}",
+        ] {
             assert_eq!(read(without.as_bytes(), 1024).unwrap().id, Id::NONE);
         }
     }
