@@ -49,7 +49,7 @@ fuzz fuzz-smoke: export RUSTC_BOOTSTRAP = 1
 
 fuzz-smoke: ## a few seconds of fuzzing for each parser
 	tools/setup build fuzz
-	tools/fuzz 5
+	tools/fuzz 5 1
 
 fuzz: ## ten minutes of fuzzing for each parser
 	tools/setup build fuzz
