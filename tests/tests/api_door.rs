@@ -59,9 +59,7 @@ impl House {
         let page = request(self.http, "GET", "/metrics", &[], b"").body;
         let counted = page
             .lines()
-            .filter(|l| {
-                l.starts_with("muster_api_calls_total") && !l.contains("outcome=\"allowed\"")
-            })
+            .filter(|l| l.starts_with("muster_api_calls_total") && !l.contains("outcome=\"ok\""))
             .filter_map(|l| l.rsplit(' ').next()?.parse::<u64>().ok())
             .sum();
         let listed = self.server.cli(&["audit", "list", "--most", "1000"]);

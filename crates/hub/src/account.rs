@@ -74,16 +74,14 @@ pub struct NewAccessKey {
 
 impl Hub {
     /// Proves a caller: key known and active, time within the window, signature right, nonce new
-    /// (in this order, so that only a right signature burns a nonce). A failure is counted and
-    /// audited.
+    /// (in this order, so that only a right signature burns a nonce). A failure is audited; to
+    /// count the call is its door's business.
     ///
     /// # Errors
     /// `CallerError`, never `NotAllowed`.
     pub async fn caller_admit(&self, claim: CallerClaim) -> Result<Caller, CallerError> {
         let result = self.caller_prove(&claim).await;
         if let Err(error) = &result {
-            let outcome = outcome(error);
-            self.metrics.call(&claim.action, outcome);
             if let CallerError::Fault(fault) = error {
                 tracing::error!(%fault, key = %claim.key, "a caller could not be proven");
             }
@@ -93,7 +91,7 @@ impl Hub {
                 address: claim.peer.address.to_string(),
                 action: claim.action.chars().take(WORDS).collect(),
                 resource: format!("access-key/{}", claim.key),
-                outcome: outcome.to_owned(),
+                outcome: outcome(error).to_owned(),
                 detail: claim.evidence.scheme().to_owned(),
             })
             .await;
@@ -135,7 +133,6 @@ impl Hub {
         match verdict {
             Verdict::Allowed => {}
             Verdict::Denied | Verdict::Silent => {
-                self.metrics.call(action, "NotAllowed");
                 entry.outcome = "NotAllowed".to_owned();
                 self.audit_failure(entry).await;
                 return Err(CallerError::NotAllowed(format!(
@@ -147,7 +144,6 @@ impl Hub {
         if changing {
             self.audit_note(entry).await?;
         }
-        self.metrics.call(action, "allowed");
         Ok(Permit {
             caller: caller.clone(),
             action: action.to_owned(),
@@ -223,7 +219,7 @@ impl Hub {
     }
 }
 
-/// The name of an error, for counters and audit lines.
+/// The name of an error, for audit lines.
 fn outcome(error: &CallerError) -> &'static str {
     match error {
         CallerError::UnknownKey => "UnknownKey",

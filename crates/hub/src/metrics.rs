@@ -133,8 +133,8 @@ impl Metrics {
         self.proofs.get_or_create(&Proof { scheme, outcome }).inc();
     }
 
-    /// A call of an API passed the gate (`allowed`, counted by `Hub::caller_allow`), was refused
-    /// there, or met the error of this name behind it.
+    /// A call of an API was answered: `ok`, or with the error of this name. The door that answers
+    /// counts it, once.
     pub fn call(&self, action: &str, outcome: &'static str) {
         let action = self.bounded(action);
         self.calls.get_or_create(&Call { action, outcome }).inc();

@@ -18,7 +18,7 @@ mod thing_model;
 mod view;
 
 use crate::serve::Addresses;
-use axum::{Json, Router, routing::get};
+use axum::{Json, Router, middleware::from_fn_with_state, routing::get};
 use call::Call;
 pub(crate) use call::Local;
 #[cfg(any(test, fuzzing))]
@@ -103,6 +103,7 @@ pub(crate) fn routes(admin: Admin) -> (Router, OpenApi) {
         .split_for_parts();
     let told = document.clone();
     let router = router
+        .route_layer(from_fn_with_state(admin.clone(), call::count))
         .with_state(admin)
         .route("/openapi.json", get(async move || Json(told)))
         .method_not_allowed_fallback(error::wrong_method)

@@ -51,7 +51,11 @@ pub(crate) async fn open(State(hub): State<Arc<Hub>>, request: axum::extract::Re
     let request = body.as_ref().map_err(Clone::clone).and(request);
     let id = Uuid::new_v4().to_string().to_uppercase();
     let mut root = "Error".to_owned();
-    let (status, tree) = match act(&hub, &parts, &arrived, request).await {
+    let named = request.as_ref().ok().and_then(|r| known(r).ok());
+    let acted = act(&hub, &parts, &arrived, request).await;
+    let right = named.map_or("iot:other".to_owned(), Action::right);
+    hub.metrics().call(&right, outcome(&acted));
+    let (status, tree) = match acted {
         Ok((action, outcome)) => {
             root = format!("{}Response", action.name);
             let tree = match outcome {
@@ -119,11 +123,16 @@ async fn act(
     };
     match call(hub, peer, &request, action, proof).await {
         Ok(fields) => Ok((action, Ok(fields))),
-        Err(refusal) => {
-            let error = refusal.told(action.family)?;
-            hub.metrics().call(&action.right(), error.code);
-            Ok((action, Err(error)))
-        }
+        Err(refusal) => Ok((action, Err(refusal.told(action.family)?))),
+    }
+}
+
+/// What became of a request, for the counter.
+fn outcome(acted: &Acted) -> &'static str {
+    match acted {
+        Ok((_, Ok(_))) => "ok",
+        Ok((_, Err(error))) => error.code,
+        Err(error) => error.kind(),
     }
 }
 
@@ -131,8 +140,8 @@ fn known(request: &Request) -> Result<&'static Action, GatewayError> {
     iot::find(&request.version, &request.action)
 }
 
-/// Counts a request that was refused before the hub saw it, and notes it in the audit log when
-/// it names a key: it may be the signature that somebody tampers with.
+/// Notes a request that was refused before the hub saw it in the audit log when it names a key:
+/// it may be the signature that somebody tampers with.
 async fn note(
     hub: &Hub,
     peer: Peer,
@@ -141,7 +150,6 @@ async fn note(
     error: &GatewayError,
 ) {
     let action = action.map_or("iot:other".to_owned(), Action::right);
-    hub.metrics().call(&action, error.kind());
     if let Some(key) = arrived.key() {
         hub.audit_failure(AuditEntry {
             at: hub.now(),
@@ -177,8 +185,7 @@ async fn call(
     let params = match Params::read(action, &request.pairs) {
         _ if proof.token => Err(GatewayError::TokenMismatch),
         read => read,
-    };
-    let params = params.inspect_err(|error| hub.metrics().call(&action.right(), error.kind()))?;
+    }?;
     let region = request.find("RegionId").unwrap_or("local");
     let ask = Ask {
         hub,

@@ -163,8 +163,8 @@ async fn an_altered_parameter_is_refused_counted_and_noted() {
     }
     let counted = stage.hub.metrics().encode();
     for outcome in [
-        "BadSignature",
-        "UnknownKey",
+        "SignatureDoesNotMatch",
+        "InvalidAccessKeyId.NotFound",
         "InvalidVersion",
         "IncompleteSignature",
     ] {
@@ -323,4 +323,26 @@ async fn a_server_that_does_not_tell_the_peer_is_not_served() {
     let (status, _) = json_of(answer.expect("the door answers")).await;
     assert_eq!(status, 500);
     assert!(PEER.channel.secure());
+}
+
+/// Each call is counted once: as `ok`, or with the one error that the caller was told.
+#[tokio::test]
+async fn a_call_is_counted_once_with_what_became_of_it() {
+    let stage = Stage::set().await;
+    let product = stage.product().await;
+    stage.ok("QueryProduct", &[("ProductKey", &product)]).await;
+    stage.code("QueryProduct", &[("ProductKey", "none")]).await;
+    stage.code("QueryProduct", &[]).await;
+    let mut pairs = stage.signed(&stage.key, "QueryProduct", &[("ProductKey", &product)]);
+    pairs.push(("Altered".into(), "1".into()));
+    stage.get(&pairs).await;
+    let page = stage.hub.metrics().encode();
+    let mut counted: Vec<_> = page
+        .lines()
+        .filter(|line| line.starts_with("muster_api_calls_total") && line.contains("QueryProduct"))
+        .map(|line| (line.contains("outcome=\"ok\""), line.ends_with(" 1")))
+        .collect();
+    counted.sort_unstable();
+    let refused = (false, true);
+    assert_eq!(counted, [refused, refused, refused, (true, true)], "{page}");
 }

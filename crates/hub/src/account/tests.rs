@@ -168,7 +168,7 @@ async fn of_racing_replays_one_is_let_in_and_each_key_has_nonces_of_its_own() {
 }
 
 #[tokio::test]
-async fn failures_are_audited_and_counted_without_what_was_shown() {
+async fn failures_are_audited_without_what_was_shown() {
     let stage = Stage::set().await;
     let key = stage.found().await;
     let mut claim = stage.call_claim(&key, "my-secret-guess", Some("n"));
@@ -186,10 +186,6 @@ async fn failures_are_audited_and_counted_without_what_was_shown() {
     let page = stage.hub.metrics().encode();
     assert!(
         page.contains("muster_proofs_total{scheme=\"shown\",outcome=\"wrong\"} 1"),
-        "{page}"
-    );
-    assert!(
-        page.contains("{action=\"other\",outcome=\"BadSignature\"} 1"),
         "{page}"
     );
 }

@@ -1,10 +1,12 @@
 //! A call as it arrives: who says to call, with which proof, and the body.
 
-use super::{Admin, AdminError};
+use super::{Admin, AdminError, error::Told};
 use axum::{
     body::{Bytes, to_bytes},
-    extract::{FromRequest, Request},
+    extract::{FromRequest, Request, State},
     http::{HeaderMap, StatusCode, header, request::Parts},
+    middleware::Next,
+    response::Response,
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
 use credential::{
@@ -20,7 +22,7 @@ use model::{
     id::{AccessKeyId, Time},
 };
 use serde::de::DeserializeOwned;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// Longest body that is read, in bytes: a thing model with room to spare.
 const BODY: usize = 4 * 1024 * 1024;
@@ -29,6 +31,29 @@ const BODY: usize = 4 * 1024 * 1024;
 /// server alone.
 #[derive(Clone, Debug)]
 pub(crate) struct Local(pub(crate) Arc<str>);
+
+/// The right that a call asks for, once that is known.
+#[derive(Clone, Default)]
+struct Asked(Arc<OnceLock<String>>);
+
+/// Counts every call once, with what became of it.
+pub(super) async fn count(
+    State(admin): State<Admin>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let asked = Asked::default();
+    request.extensions_mut().insert(asked.clone());
+    let response = next.run(request).await;
+    let outcome = match response.extensions().get::<Told>() {
+        Some(told) => told.0,
+        None if response.status().is_success() => "ok",
+        None => "BadRequest",
+    };
+    let right = asked.0.get().map_or("muster:other", String::as_str);
+    admin.hub.metrics().call(right, outcome);
+    response
+}
 
 /// A call whose caller is not yet proven. [`Call::allow`] proves it and asks the policies.
 pub(crate) struct Call {
@@ -66,6 +91,10 @@ impl Call {
         resource: Resource,
         changing: bool,
     ) -> Result<Permit, AdminError> {
+        if let Some(asked) = self.head.extensions.get::<Asked>() {
+            // Only the first question of a call counts it.
+            let _ = asked.0.set(action.to_owned());
+        }
         let hub = &self.admin.hub;
         let caller = self.caller(action).await?;
         let permit = hub
@@ -94,14 +123,13 @@ impl Call {
         }
     }
 
-    /// Counts a credential that was refused before the hub saw it, and notes it in the audit log:
-    /// it may be somebody who tampers.
+    /// Notes a credential that was refused before the hub saw it in the audit log: it may be
+    /// somebody who tampers.
     async fn note(&self, peer: Peer, action: &str, error: &AdminError) {
-        let hub = &self.admin.hub;
-        hub.metrics().call(action, error.code());
         if !self.head.headers.contains_key(header::AUTHORIZATION) {
             return;
         }
+        let hub = &self.admin.hub;
         hub.audit_failure(AuditEntry {
             at: hub.now(),
             who: "?".into(),

@@ -75,6 +75,10 @@ impl AdminError {
     }
 }
 
+/// The name of the error that a response tells, for the counter of calls.
+#[derive(Clone, Copy)]
+pub(super) struct Told(pub(super) &'static str);
+
 impl IntoResponse for AdminError {
     fn into_response(self) -> Response {
         let Self {
@@ -91,6 +95,7 @@ impl IntoResponse for AdminError {
             },
         });
         let mut response = (status, body).into_response();
+        response.extensions_mut().insert(Told(code));
         if status == StatusCode::UNAUTHORIZED {
             let scheme = header::HeaderValue::from_static("Basic realm=\"muster\"");
             response

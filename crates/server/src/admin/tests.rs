@@ -539,3 +539,39 @@ async fn the_served_document_describes_the_routes() {
     let (_, document) = routes(admin);
     assert_eq!(serde_json::to_value(document).unwrap(), served.body);
 }
+
+/// Each call is counted once: as `ok`, or with the error that the caller was told.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_is_counted_once_with_what_became_of_it() {
+    let stage = Stage::open().await;
+    let nobody = user(&stage, "nobody").await;
+    let list = "/api/v1/products";
+    stage.local("GET", list, json!({})).await;
+    stage.with(&nobody, "GET", list, json!({})).await;
+    stage
+        .local("GET", "/api/v1/products?most=0", json!({}))
+        .await;
+    let wrong = Key {
+        secret: "guess".into(),
+        ..nobody
+    };
+    stage.with(&wrong, "GET", list, json!({})).await;
+    let page = stage.running().hub().metrics().encode();
+    let lines = page
+        .lines()
+        .filter(|line| line.contains("QueryProductList"));
+    let mut counted: Vec<&str> = lines
+        .map(|line| line.rsplit_once("outcome=").unwrap().1)
+        .collect();
+    counted.sort_unstable();
+    assert_eq!(
+        counted,
+        [
+            "\"BadRequest\"} 1",
+            "\"NotAllowed\"} 1",
+            "\"Unauthorised\"} 1",
+            "\"ok\"} 1"
+        ],
+        "{page}"
+    );
+}
