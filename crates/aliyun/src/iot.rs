@@ -263,6 +263,12 @@ impl Ask<'_> {
         self.allow(&Resource::Device(key.clone())).await
     }
 
+    /// Whether the caller may also do what another right is about, such as see a secret.
+    async fn may(&self, right: &str, resource: &Resource) -> Result<bool, Refusal> {
+        let may = self.hub.caller_may(self.caller, right, resource).await;
+        may.map_err(|fault| Refusal::Device(fault.into()))
+    }
+
     /// Product and name of a device by its id.
     async fn by_id(&self, id: &str) -> Result<DeviceKey, Refusal> {
         let bad = |_| Business::new("iot.device.InvalidIoTId", "the IotId is not well formed");

@@ -150,6 +150,21 @@ impl Hub {
         })
     }
 
+    /// Whether the policies let the caller do `action` with `resource`, when nothing is done yet:
+    /// for answers that show more to those who may see more. Not audited.
+    ///
+    /// # Errors
+    /// Engine trouble.
+    pub async fn caller_may(
+        &self,
+        caller: &Caller,
+        action: &str,
+        resource: &Resource,
+    ) -> Result<bool, Fault> {
+        let verdict = self.caller_verdict(caller, action, resource).await?;
+        Ok(verdict == Verdict::Allowed)
+    }
+
     async fn caller_verdict(
         &self,
         caller: &Caller,

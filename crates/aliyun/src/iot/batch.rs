@@ -2,14 +2,16 @@
 //! conventions).
 
 use super::{
-    Action, Answer, Ask, Refusal, fields,
+    Action, Answer, Ask, Refusal,
+    device::secrets,
+    fields,
     page::Sheet,
     parameter::{PRODUCT_KEY, integer, list, records},
 };
 use crate::codes::business::{Business, Family};
 use hub::{
     account::Permit,
-    device::{Batch, BatchState, WantedName},
+    device::{Batch, BatchState, DeviceView, WantedName},
 };
 use model::{account::Resource, error::DeviceError, id::DeviceName};
 use serde_json::{Value, json};
@@ -183,13 +185,15 @@ async fn page(ask: &Ask<'_>) -> Answer {
     let id = number(ask)?;
     let product = ask.hub.batch_product(id).await?;
     let permit = ask.allow(&Resource::Product(product)).await?;
-    let (devices, total) = ask
+    let (views, total) = ask
         .hub
         .batch_page(&permit, id, sheet.skip(), sheet.most())
         .await?;
-    let rows: Vec<_> = devices
-        .into_iter()
-        .map(|(device, secret)| {
+    let secrets = secrets(ask, &permit, &views).await?;
+    let rows: Vec<_> = views
+        .iter()
+        .zip(secrets)
+        .map(|(DeviceView { device, .. }, secret)| {
             json!({
                 "DeviceName": device.key.name,
                 "DeviceId": device.iot_id,

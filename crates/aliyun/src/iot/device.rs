@@ -11,6 +11,7 @@ use crate::codes::business::{Business, Family};
 use futures_util::future::try_join_all;
 use hub::{account::Permit, device::DeviceView};
 use model::{
+    account::Resource,
     device::DeviceState,
     error::DeviceError,
     id::{DeviceKey, ProductKey},
@@ -209,21 +210,37 @@ fn listed(view: &DeviceView, secret: &str) -> Map<String, Value> {
     row.as_object().cloned().unwrap_or_default()
 }
 
+/// The right to see secrets of devices in what is queried. A right of its own, so that who may
+/// only read can be nobody's device.
+const READ_SECRET: &str = "iot:ReadDeviceSecret";
+
 /// The secrets of devices, each read audited; together, so that the audit lines share their way
 /// to the disk.
-async fn secrets(
+pub(super) async fn secrets(
     ask: &Ask<'_>,
     permit: &Permit,
     views: &[DeviceView],
-) -> Result<Vec<String>, DeviceError> {
+) -> Result<Vec<String>, Refusal> {
     let keys = views.iter().map(|view| &view.device.key);
-    try_join_all(keys.map(|key| ask.hub.device_secret(permit, key))).await
+    try_join_all(keys.map(|key| secret(ask, permit, key))).await
+}
+
+/// The secret of a device; empty for a caller who may not see it, and for a device that was
+/// deleted just now.
+async fn secret(ask: &Ask<'_>, permit: &Permit, key: &DeviceKey) -> Result<String, Refusal> {
+    if !ask.may(READ_SECRET, &Resource::Device(key.clone())).await? {
+        return Ok(String::new());
+    }
+    match ask.hub.device_secret(permit, key).await {
+        Err(DeviceError::NotFound) => Ok(String::new()),
+        read => Ok(read?),
+    }
 }
 
 async fn info(ask: &Ask<'_>) -> Answer {
     let (permit, key) = ask.device().await?;
     let view = ask.hub.device_find(&permit, &key).await?;
-    let secret = ask.hub.device_secret(&permit, &key).await?;
+    let secret = secret(ask, &permit, &key).await?;
     fields(json!({ "Data": {
         "ProductKey": key.product,
         "DeviceName": key.name,
@@ -236,7 +253,7 @@ async fn info(ask: &Ask<'_>) -> Answer {
 async fn detail(ask: &Ask<'_>) -> Answer {
     let (permit, key) = ask.device().await?;
     let view = ask.hub.device_find(&permit, &key).await?;
-    let secret = ask.hub.device_secret(&permit, &key).await?;
+    let secret = secret(ask, &permit, &key).await?;
     let product = ask.hub.product_find(&permit, &key.product).await?.product;
     let device = &view.device;
     let mut data = detailed(ask, &view, &product, &secret);
@@ -389,8 +406,15 @@ async fn by_status(ask: &Ask<'_>) -> Answer {
             (permit, vec![product])
         }
         None => {
-            let products = all(ask).await?.into_iter();
-            let keys = products.map(|view| view.product.key.clone()).collect();
+            let mut keys = Vec::new();
+            for view in all(ask).await? {
+                // A product that is denied to the caller is left out.
+                let key = view.product.key.clone();
+                let resource = Resource::Product(key.clone());
+                if ask.may(&ask.action.right(), &resource).await? {
+                    keys.push(key);
+                }
+            }
             (ask.any().await?, keys)
         }
     };

@@ -10,7 +10,10 @@ use crate::codes::{
     gateway::GatewayError,
 };
 use hub::product::{NewProduct, ProductView};
-use model::product::{DataFormat, NodeKind, Product, ProductState};
+use model::{
+    account::Resource,
+    product::{DataFormat, NodeKind, Product, ProductState},
+};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
@@ -171,7 +174,12 @@ fn no_id2() -> Business {
 async fn query(ask: &Ask<'_>) -> Answer {
     let (permit, key) = ask.product().await?;
     let view = ask.hub.product_find(&permit, &key).await?;
-    let secret = ask.hub.product_secret(&permit, &key).await?;
+    // A right of its own: with this secret anybody's device can register itself.
+    let resource = Resource::Product(key.clone());
+    let secret = match ask.may("iot:ReadProductSecret", &resource).await? {
+        true => ask.hub.product_secret(&permit, &key).await?,
+        false => String::new(),
+    };
     let product = &view.product;
     let mut data = summary(&view);
     data.append(&mut described(product));

@@ -346,3 +346,79 @@ async fn a_call_is_counted_once_with_what_became_of_it() {
     let refused = (false, true);
     assert_eq!(counted, [refused, refused, refused, (true, true)], "{page}");
 }
+
+/// [FS-8] Who may only read gets no secret with which to be a device; what is denied is not listed.
+#[tokio::test]
+async fn secrets_are_shown_to_those_who_may_see_them() {
+    let stage = Stage::set().await;
+    let hub = &stage.hub;
+    let product = stage.product().await;
+    let in_product = [("ProductKey", product.as_str())];
+    let made = stage
+        .ok("BatchRegisterDevice", &[in_product[0], ("Count", "1")])
+        .await;
+    let apply = made["Data"]["ApplyId"].to_string();
+    stage.device(&product, "lamp").await;
+    let lamp = [in_product[0], ("DeviceName", "lamp")];
+    let lamps = [in_product[0], ("DeviceName.1", "lamp")];
+    let inactive = [("Status", "0")];
+    let applied = [("ApplyId", apply.as_str())];
+    let calls: [(&str, &[(&str, &str)]); 7] = [
+        ("QueryProduct", &in_product),
+        ("QueryDevice", &in_product),
+        ("QueryDeviceInfo", &lamp),
+        ("QueryDeviceDetail", &lamp),
+        ("BatchQueryDeviceDetail", &lamps),
+        ("QueryDeviceByStatus", &inactive),
+        ("QueryPageByApplyId", &applied),
+    ];
+    let caller = hub.caller_local("owner").await.expect("there is an owner");
+    let permit = hub
+        .caller_allow(&caller, "ram:All", &Resource::Any, false)
+        .await
+        .expect("the owner may");
+    for (name, policy, shown) in [
+        ("reader", "AliyunIOTReadOnlyAccess", false),
+        ("keeper", "AliyunIOTFullAccess", true),
+    ] {
+        let user = UserName::parse(name).expect("it is good");
+        let policy = PolicyName::parse(policy).expect("it is good");
+        hub.user_create(&permit, &user, "").await.expect("new");
+        hub.user_policy(&permit, &user, &policy, true)
+            .await
+            .expect("both are there");
+        let key = hub.access_key_create(&permit, Some(&user)).await;
+        let key = key.expect("new");
+        for (action, params) in &calls {
+            let (status, tree) = stage.get(&stage.signed(&key, action, params)).await;
+            assert_eq!((status, &tree["Success"]), (200, &json!(true)), "{tree}");
+            let told = tree.to_string();
+            let secret = "Secret\":\"";
+            let at = told
+                .find(secret)
+                .unwrap_or_else(|| panic!("{action} {told}"));
+            let empty = told[at + secret.len()..].starts_with('"');
+            assert_eq!(!empty, shown, "{name} {action} {told}");
+        }
+    }
+    let reader = UserName::parse("reader").expect("it is good");
+    let away = PolicyName::parse("away").expect("it is good");
+    let document = PolicyDocument {
+        version: "1".into(),
+        statements: vec![Statement {
+            effect: Effect::Deny,
+            actions: OneOrMany::One("iot:*".into()),
+            resources: OneOrMany::One(format!("acs:iot:*:*:product/{product}")),
+        }],
+    };
+    hub.policy_put(&permit, &away, "", document)
+        .await
+        .expect("new");
+    hub.user_policy(&permit, &reader, &away, true)
+        .await
+        .expect("both are there");
+    let key = hub.access_key_create(&permit, Some(&reader)).await;
+    let pairs = stage.signed(&key.expect("new"), "QueryDeviceByStatus", &inactive);
+    let (_, tree) = stage.get(&pairs).await;
+    assert_eq!(tree["Total"], 0, "{tree}");
+}

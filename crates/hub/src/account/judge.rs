@@ -450,6 +450,9 @@ mod tests {
         assert!(!ask("AliyunFssReadOnlyAccess", "fss:CreateScanTask"));
         assert!(ask("AliyunIOTReadOnlyAccess", "iot:BatchGetDeviceState"));
         assert!(!ask("AliyunIOTReadOnlyAccess", "iot:BatchRegisterDevice"));
+        assert!(!ask("AliyunIOTReadOnlyAccess", "iot:ReadDeviceSecret"));
+        assert!(!ask("AliyunIOTReadOnlyAccess", "iot:ReadProductSecret"));
+        assert!(ask("AliyunIOTFullAccess", "iot:ReadDeviceSecret"));
         assert!(ask("AliyunIOTFullAccess", "iot:DeleteProduct"));
         assert!(!ask("AliyunIOTFullAccess", "ram:CreateUser"));
         assert!(ask("AdministratorAccess", "muster:Whatever"));

@@ -4,7 +4,7 @@
 //! short (by a crash, or a caller who went away) goes on at the next call that asks for it, and
 //! tells devices that it made before from devices that somebody else made.
 
-use super::{Made, NamedDevice, WantedName, check_nickname, too_many_names};
+use super::{DeviceView, Made, NamedDevice, WantedName, check_nickname, too_many_names};
 use crate::{
     Hub,
     account::Permit,
@@ -241,8 +241,8 @@ impl Hub {
         Ok(standing.ok_or(DeviceError::NoSuchBatch)?.value.product)
     }
 
-    /// Devices made by an application with their secrets (the read is audited), from the `skip`th
-    /// on, and how many there are. A device that was deleted since is left out of its page.
+    /// Devices made by an application, from the `skip`th on, and how many there are. A device that
+    /// was deleted since is left out of its page.
     ///
     /// # Errors
     /// `NoSuchBatch`.
@@ -252,7 +252,7 @@ impl Hub {
         batch_id: u64,
         skip: u64,
         most: usize,
-    ) -> Result<(Vec<(Device, String)>, u64), DeviceError> {
+    ) -> Result<(Vec<DeviceView>, u64), DeviceError> {
         let (standing, names) = self.batch_read(permit, batch_id).await?;
         let made = made(&standing.value, &names);
         let total = made.len() as u64;
@@ -266,9 +266,7 @@ impl Hub {
                 views.push(self.device_view(device).await?);
             }
         }
-        let secrets = self.device_secrets(permit, &views).await?;
-        let devices = views.into_iter().map(|view| view.device);
-        Ok((devices.zip(secrets).collect(), total))
+        Ok((views, total))
     }
 
     /// What removes all applications of a product.

@@ -350,10 +350,11 @@ async fn a_batch_goes_from_names_to_devices() {
     assert_eq!(total, 1_199);
     let read: Vec<_> = page
         .iter()
-        .map(|(device, _)| device.key.name.as_str())
+        .map(|view| view.device.key.name.as_str())
         .collect();
     assert_eq!(read, ["lamp-0699", "lamp-0701"]);
-    login(&stage, &page[0].0.key, &page[0].1).await;
+    let secrets = hub.device_secrets(&permit, &page).await.unwrap();
+    login(&stage, &page[0].device.key, &secrets[0]).await;
 }
 
 #[tokio::test]

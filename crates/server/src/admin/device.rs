@@ -124,7 +124,9 @@ pub(super) async fn register_many(
                 let skip = made.len() as u64;
                 let (page, total) = hub.batch_page(&permit, batch.id, skip, STEP).await?;
                 let end = page.is_empty();
-                made.extend(page);
+                let secrets = hub.device_secrets(&permit, &page).await?;
+                let devices = page.into_iter().map(|view| view.device);
+                made.extend(devices.zip(secrets));
                 if end || made.len() as u64 >= total {
                     break made;
                 }
