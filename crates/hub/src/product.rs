@@ -103,15 +103,7 @@ impl Hub {
             // product harms nobody.
             let sealed = self.secret_seal(&id, &secret)?;
             self.ports.secrets.put(&id, sealed).await?;
-            let mut puts = links(&product, true)?;
-            puts.extend(topic::links(&product.key, &product.topics)?);
-            puts.push(put(
-                PRODUCT,
-                product.key.to_string(),
-                &product,
-                Expect::Absent,
-            )?);
-            match self.ports.catalog.put(puts).await? {
+            match self.ports.catalog.put(entered(&product)?).await? {
                 Change::Done(_) => return Ok((Arc::new(product), shown(&secret)?)),
                 Change::Conflict => {
                     self.ports.secrets.remove(&id).await?;
@@ -257,18 +249,19 @@ impl Hub {
                 return Err(ProductError::HasDevices);
             }
             let _changing = self.shelf.changing(key);
-            let away = remove(PRODUCT, key.to_string(), Expect::Version(version));
-            if self.ports.catalog.put(vec![away]).await? == Change::Conflict {
+            // All by which it is found goes with it, so that a crash leaves no name taken.
+            let mut away = gone(&product);
+            away.push(remove(PRODUCT, key.to_string(), Expect::Version(version)));
+            if self.ports.catalog.put(away).await? == Change::Conflict {
                 continue;
             }
             // A device may have been registered between the count and the removal; whoever
             // registers one looks for the product afterwards, so one of the two sees the other.
             if self.ports.devices.count(key).await?.registered > 0 {
-                let back = put(PRODUCT, key.to_string(), &product, Expect::Absent)?;
-                self.ports.catalog.put(vec![back]).await?;
+                self.product_restore(product).await?;
                 return Err(ProductError::HasDevices);
             }
-            return self.product_clear(&product).await.map_err(Into::into);
+            return self.product_clear(key).await.map_err(Into::into);
         }
         Err(busy(PRODUCT).into())
     }
@@ -416,17 +409,19 @@ impl Hub {
         })
     }
 
-    /// Removes all that hangs on a product that is gone.
-    async fn product_clear(&self, product: &Product) -> Result<(), Fault> {
-        let key = &product.key;
-        let mut puts = links(product, false)?;
-        puts.extend(
-            product
-                .topics
-                .iter()
-                .map(|class| topic::link_gone(class.id)),
-        );
-        puts.extend(self.model_gone(key).await?);
+    /// Puts back a product that was removed a moment ago.
+    async fn product_restore(&self, mut product: Product) -> Result<(), Fault> {
+        if self.ports.catalog.put(entered(&product)?).await? == Change::Conflict {
+            // Somebody has taken its name meanwhile; its key is nobody else's name.
+            product.name = product.key.to_string();
+            self.ports.catalog.put(entered(&product)?).await?;
+        }
+        Ok(())
+    }
+
+    /// Removes what nobody finds any more once a product is gone.
+    async fn product_clear(&self, key: &ProductKey) -> Result<(), Fault> {
+        let mut puts = self.model_gone(key).await?;
         puts.extend(self.batches_gone(key).await?);
         self.ports.catalog.put(puts).await?;
         self.ports
@@ -458,24 +453,34 @@ impl Hub {
     }
 }
 
-/// The entries that lead to a product, to be made or to be gone.
-fn links(product: &Product, made: bool) -> Result<Vec<Put>, Fault> {
+/// What makes a product, with the entries that lead to it.
+fn entered(product: &Product) -> Result<Vec<Put>, Fault> {
     let key = &product.key;
+    let mut puts = topic::links(key, &product.topics)?;
+    puts.push(put(NAME, name_key(product), key, Expect::Absent)?);
+    puts.push(put(OF_ACCOUNT, place(product), key, Expect::Absent)?);
+    puts.push(put(PRODUCT, key.to_string(), product, Expect::Absent)?);
+    Ok(puts)
+}
+
+/// What removes the entries that lead to a product.
+fn gone(product: &Product) -> Vec<Put> {
+    let topics = product.topics.iter();
+    let mut puts: Vec<Put> = topics.map(|class| topic::link_gone(class.id)).collect();
+    puts.push(remove(NAME, name_key(product), Expect::Anything));
+    puts.push(remove(OF_ACCOUNT, place(product), Expect::Anything));
+    puts
+}
+
+/// Where a product stands among those of its account.
+fn place(product: &Product) -> String {
     let Time(created) = product.created;
     let reversed = i64::MAX - created.max(0);
-    let place = format!("{}{reversed:020}/{key}", of_account(&product.account));
-    let name = name_key(product);
-    Ok(if made {
-        vec![
-            put(NAME, name, key, Expect::Absent)?,
-            put(OF_ACCOUNT, place, key, Expect::Absent)?,
-        ]
-    } else {
-        vec![
-            remove(NAME, name, Expect::Anything),
-            remove(OF_ACCOUNT, place, Expect::Anything),
-        ]
-    })
+    format!(
+        "{}{reversed:020}/{}",
+        of_account(&product.account),
+        product.key
+    )
 }
 
 fn name_key(product: &Product) -> String {

@@ -3,7 +3,12 @@
 use super::*;
 use crate::{limits::Limits, stage::Stage};
 use futures_util::future::join_all;
-use model::{id::DeviceKey, product::TopicRight};
+use model::{
+    id::DeviceKey,
+    port::{Catalog, Entry, Ports},
+    product::TopicRight,
+};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 fn new(name: &str) -> NewProduct {
     NewProduct {
@@ -232,6 +237,70 @@ async fn a_product_with_devices_stays_and_one_without_goes_with_all_it_has() {
     let secret = SecretId::Product(key.clone());
     assert!(stage.ports.secrets.find(&secret).await.unwrap().is_none());
     assert!(hub.product_create(&permit, new("lamp")).await.is_ok());
+}
+
+/// A deletion that is cut short after any of its steps leaves a product that is there or one that
+/// is gone, and no name taken.
+#[tokio::test]
+async fn a_deletion_that_is_cut_short_takes_no_name() {
+    let cut = Arc::new(AtomicU64::new(u64::MAX));
+    let hand = cut.clone();
+    let stage = Stage::set_with(Limits::default(), |ports| Ports {
+        catalog: Arc::new(Cut(ports.catalog, hand)),
+        ..ports
+    })
+    .await;
+    let (permit, hub) = (stage.permit().await, &stage.hub);
+    for steps in 0.. {
+        let (product, _) = hub.product_create(&permit, new("lamp")).await.unwrap();
+        cut.store(steps, Ordering::SeqCst);
+        let deleted = hub.product_delete(&permit, &product.key).await;
+        cut.store(u64::MAX, Ordering::SeqCst);
+        match hub.product_find(&permit, &product.key).await {
+            Ok(_) => hub.product_delete(&permit, &product.key).await.unwrap(),
+            Err(_) => assert_eq!(hub.product_page(&permit, 0, 9).await.unwrap().1, 0),
+        }
+        if deleted.is_ok() {
+            assert!(steps > 1, "some step was cut off");
+            break;
+        }
+    }
+}
+
+/// A catalog that takes so many more changes and then none.
+struct Cut(Arc<dyn Catalog>, Arc<AtomicU64>);
+
+#[async_trait::async_trait]
+impl Catalog for Cut {
+    async fn get(&self, kind: &'static str, key: &str) -> Result<Option<Entry>, Fault> {
+        self.0.get(kind, key).await
+    }
+
+    async fn put(&self, puts: Vec<Put>) -> Result<Change, Fault> {
+        let left = self.1.load(Ordering::SeqCst);
+        let fault = || Fault::passing("cut off");
+        self.1
+            .store(left.checked_sub(1).ok_or_else(fault)?, Ordering::SeqCst);
+        self.0.put(puts).await
+    }
+
+    async fn list(
+        &self,
+        kind: &'static str,
+        prefix: &str,
+        after: Option<&str>,
+        most: usize,
+    ) -> Result<Vec<Entry>, Fault> {
+        self.0.list(kind, prefix, after, most).await
+    }
+
+    async fn count(&self, kind: &'static str, prefix: &str) -> Result<u64, Fault> {
+        self.0.count(kind, prefix).await
+    }
+
+    async fn next(&self, sequence: &'static str) -> Result<u64, Fault> {
+        self.0.next(sequence).await
+    }
 }
 
 /// Of a registration and a deletion that race, no device is left without its product.
