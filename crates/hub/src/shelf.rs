@@ -122,6 +122,14 @@ impl Shelf {
         }
     }
 
+    /// The catalog has no such product. Logins with made-up keys end here, and must not keep
+    /// other entries from being filled in.
+    fn missed(&self, key: &ProductKey) {
+        if self.product(key).is_some() {
+            self.take_off(key);
+        }
+    }
+
     fn take_off(&self, key: &ProductKey) {
         let mut places = self.places.write();
         places.by_key.remove(key);
@@ -198,7 +206,7 @@ impl Hub {
         let epoch = self.shelf.epoch();
         let entry = self.document::<Product>(PRODUCT, key.as_str()).await?;
         let Some(entry) = entry else {
-            self.shelf.take_off(key);
+            self.shelf.missed(key);
             return Ok(None);
         };
         let (model, model_version) = match self.model_head(key).await? {
@@ -231,5 +239,26 @@ fn shelved(model: Published) -> ShelvedModel {
     ShelvedModel {
         version: model.version.version,
         tsl: model.tsl,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stage::Stage;
+    use model::product::DynamicRegistration;
+
+    /// Whoever makes up product keys does not keep others from being put on the shelf.
+    #[tokio::test]
+    async fn a_look_for_nothing_disturbs_nobody() {
+        let stage = Stage::set().await;
+        let shelf = &stage.hub.shelf;
+        let none = ProductKey::parse("none").unwrap();
+        let epoch = shelf.epoch();
+        assert!(stage.hub.shelf_product(&none).await.unwrap().is_none());
+        assert_eq!(shelf.epoch(), epoch);
+        let (product, _) = stage.product(DynamicRegistration::Off).await;
+        let found = stage.hub.shelf_product(&product.key).await.unwrap();
+        assert!(found.is_some() && shelf.product(&product.key).is_some());
     }
 }
