@@ -8,13 +8,27 @@ pub(super) fn cell(value: &Value) -> String {
     match value {
         Value::Null => "-".into(),
         Value::String(text) if text.is_empty() => "-".into(),
-        Value::String(text) => text.clone(),
+        Value::String(text) => plain(text),
         Value::Bool(true) => "yes".into(),
         Value::Bool(false) => "no".into(),
         Value::Array(items) if items.is_empty() => "-".into(),
         Value::Array(items) => items.iter().map(cell).collect::<Vec<_>>().join(", "),
-        other => other.to_string(),
+        other => plain(&other.to_string()),
     }
+}
+
+/// What is shown may come from strangers, such as the name in a login that was refused; nothing in
+/// it may move the cursor or colour the screen.
+fn plain(text: &str) -> String {
+    text.chars()
+        .map(|c| {
+            if c.is_control() {
+                c.escape_default().to_string()
+            } else {
+                c.to_string()
+            }
+        })
+        .collect()
 }
 
 /// A table of `items`: a heading and the path of a field (`entry.at`) for each column.
@@ -69,5 +83,14 @@ mod tests {
             "{text}"
         );
         assert_eq!(table(&[], &[("NAME", "name")]), "none\n");
+    }
+
+    #[test]
+    fn what_strangers_wrote_moves_no_cursor() {
+        let item = json!({"who": "lamp\u{1b}[2J\u{9b}1m\r\nroot 灯"});
+        let shown = "lamp\\u{1b}[2J\\u{9b}1m\\r\\nroot 灯";
+        let columns = [("WHO", "who")];
+        assert!(table(std::slice::from_ref(&item), &columns).contains(shown));
+        assert!(card(&item, &columns).contains(shown));
     }
 }
