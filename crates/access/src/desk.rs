@@ -8,8 +8,10 @@ use model::{command::Command, error::Fault, id::CommandId};
 /// store.
 #[async_trait]
 pub(crate) trait Desk: Send + Sync {
-    /// `Hub::session_close`.
-    async fn close(&self, session: &Session, reason: &str) -> Result<(), Fault>;
+    /// `Hub::session_leave`.
+    async fn leave(&self, session: &Session) -> Result<bool, Fault>;
+    /// `Hub::session_offline`.
+    async fn offline(&self, session: &Session, reason: &str) -> Result<(), Fault>;
     /// `Hub::commands_waiting`.
     async fn waiting(&self, session: &Session) -> Result<Vec<Command>, Fault>;
     /// `Hub::command_sent`.
@@ -24,8 +26,12 @@ pub(crate) trait Desk: Send + Sync {
 
 #[async_trait]
 impl Desk for Hub {
-    async fn close(&self, session: &Session, reason: &str) -> Result<(), Fault> {
-        self.session_close(session, reason).await
+    async fn leave(&self, session: &Session) -> Result<bool, Fault> {
+        self.session_leave(session).await
+    }
+
+    async fn offline(&self, session: &Session, reason: &str) -> Result<(), Fault> {
+        self.session_offline(session, reason).await
     }
 
     async fn waiting(&self, session: &Session) -> Result<Vec<Command>, Fault> {

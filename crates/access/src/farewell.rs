@@ -2,7 +2,9 @@
 //! connection ends, be it by a panic.
 
 use crate::desk::Desk;
+use futures_util::future::BoxFuture;
 use hub::edge::Session;
+use model::error::Fault;
 use std::{convert::Infallible, sync::Arc, time::Duration};
 use tokio::sync::{Semaphore, mpsc};
 use tracing::error;
@@ -70,17 +72,29 @@ impl Drop for Admitted {
         let (session, reason) = (self.session.clone(), self.reason);
         runtime.spawn(async move {
             let _turn = farewell.turns.acquire().await;
-            for left in (0..TRIES).rev() {
-                match farewell.desk.close(&session, reason).await {
-                    Ok(()) => break,
-                    Err(fault) if fault.retry && left > 0 => tokio::time::sleep(PAUSE).await,
-                    Err(fault) => {
-                        error!(device = %session.device, %fault, "a session was not closed");
-                        break;
-                    }
+            let desk = &farewell.desk;
+            let closed = async {
+                if persist(|| desk.leave(&session)).await? {
+                    persist(|| desk.offline(&session, reason)).await?;
                 }
+                Ok::<(), Fault>(())
+            };
+            if let Err(fault) = closed.await {
+                error!(device = %session.device, %fault, "a session was not closed");
             }
             drop(alive);
         });
     }
+}
+
+/// Does it again after a pause while the engine has passing trouble. What was done before is not
+/// done again with it: a place that was given back once is nobody's to give back.
+async fn persist<'a, T>(work: impl Fn() -> BoxFuture<'a, Result<T, Fault>>) -> Result<T, Fault> {
+    for _ in 1..TRIES {
+        match work().await {
+            Err(fault) if fault.retry => tokio::time::sleep(PAUSE).await,
+            done => return done,
+        }
+    }
+    work().await
 }

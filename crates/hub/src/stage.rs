@@ -95,6 +95,13 @@ impl Stage {
         Self::set_with(Limits::default(), |ports| ports).await
     }
 
+    /// Ends a session as a connection does.
+    pub(crate) async fn close(&self, session: &crate::edge::Session, reason: &str) {
+        if self.hub.session_leave(session).await.unwrap() {
+            self.hub.session_offline(session, reason).await.unwrap();
+        }
+    }
+
     /// With limits, and ports changed before the hub stands on them.
     pub(crate) async fn set_with(limits: Limits, change: impl FnOnce(Ports) -> Ports) -> Self {
         let folder = tempfile::tempdir().unwrap();

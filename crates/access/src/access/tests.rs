@@ -31,7 +31,7 @@ use std::{
     collections::BTreeMap,
     num::NonZeroU16,
     pin::Pin,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, duplex},
@@ -52,6 +52,9 @@ use wire::mqtt::{
 /// What the hub was told.
 #[derive(Default)]
 struct Notes {
+    left: Mutex<Vec<SessionId>>,
+    /// Whether the next device that is offline cannot be noted.
+    trouble: AtomicBool,
     closed: Mutex<Vec<(SessionId, String)>>,
     told: Notify,
     commands: Mutex<Vec<Command>>,
@@ -60,7 +63,17 @@ struct Notes {
 
 #[async_trait]
 impl Desk for Notes {
-    async fn close(&self, session: &Session, reason: &str) -> Result<(), Fault> {
+    async fn leave(&self, session: &Session) -> Result<bool, Fault> {
+        let mut left = self.left.lock();
+        let first = !left.contains(&session.id);
+        left.push(session.id);
+        Ok(first)
+    }
+
+    async fn offline(&self, session: &Session, reason: &str) -> Result<(), Fault> {
+        if self.trouble.swap(false, Ordering::SeqCst) {
+            return Err(Fault::passing("no room on the disk"));
+        }
         self.closed.lock().push((session.id, reason.into()));
         self.told.notify_one();
         Ok(())

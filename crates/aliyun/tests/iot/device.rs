@@ -88,13 +88,11 @@ async fn al_2_1_states_are_told_in_the_vendors_words() {
         }
     }
     stage.clock.move_by(1000);
-    let closed = stage.hub.session_close(&sessions[1], "test").await;
-    closed.expect("it is noted");
+    stage.disconnect(&sessions[1]).await;
     let of = |name| [("ProductKey", key.as_str()), ("DeviceName", name)];
     stage.ok("DisableThing", &of("disabled")).await;
     // Its connection is told to end, and does.
-    let closed = stage.hub.session_close(&sessions[2], "disabled").await;
-    closed.expect("it is noted");
+    stage.disconnect(&sessions[2]).await;
     let states = [
         ("fresh", "UNACTIVE", "0"),
         ("online", "ONLINE", "1"),

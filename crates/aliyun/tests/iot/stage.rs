@@ -238,6 +238,14 @@ impl Stage {
         session.expect("the device is let in")
     }
 
+    /// Ends a session.
+    pub(crate) async fn disconnect(&self, session: &Session) {
+        let hub = &self.hub;
+        assert!(hub.session_leave(session).await.expect("it is noted"));
+        let noted = hub.session_offline(session, "test").await;
+        noted.expect("it is noted");
+    }
+
     /// The next word to this node that `wanted` takes.
     pub(crate) async fn word<T>(&mut self, wanted: impl Fn(Signal) -> Option<T>) -> T {
         loop {

@@ -58,21 +58,24 @@ impl Hub {
         Ok(session)
     }
 
-    /// Notes that the session ended. A session that another one took over is not "offline". To be
-    /// called once for every session that was opened.
+    /// Gives back the place of a session that ended. False when another one took it over: then the
+    /// device is not "offline". To be called until it does not fail, for every session that was
+    /// opened.
     ///
     /// # Errors
     /// Engine trouble.
-    pub async fn session_close(&self, session: &Session, reason: &str) -> Result<(), Fault> {
+    pub async fn session_leave(&self, session: &Session) -> Result<bool, Fault> {
+        let presence = &self.ports.presence;
+        let left = presence.leave(&session.iot_id, session.id).await?;
         self.metrics.session_closed();
-        if !self
-            .ports
-            .presence
-            .leave(&session.iot_id, session.id)
-            .await?
-        {
-            return Ok(());
-        }
+        Ok(left)
+    }
+
+    /// Notes that a device is offline, once its session has left.
+    ///
+    /// # Errors
+    /// Engine trouble.
+    pub async fn session_offline(&self, session: &Session, reason: &str) -> Result<(), Fault> {
         let what = What::Offline {
             reason: reason.to_owned(),
         };

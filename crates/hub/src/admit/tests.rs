@@ -63,11 +63,7 @@ async fn the_first_login_activates() {
     let facts = stage.facts(&device.iot_id).await;
     assert_eq!(facts, [What::Activated, online()]);
 
-    stage
-        .hub
-        .session_close(&session, "the device said goodbye")
-        .await
-        .unwrap();
+    stage.close(&session, "the device said goodbye").await;
     stage.clock.move_by(1_000);
     let second = login(&stage, &device, &secret).await.unwrap();
     assert_ne!(second.id, session.id);
@@ -206,9 +202,9 @@ async fn a_second_login_takes_over() {
         }
     );
     let count = stage.facts(&device.iot_id).await.len();
-    stage.hub.session_close(&first, "taken over").await.unwrap();
+    stage.close(&first, "taken over").await;
     assert_eq!(stage.facts(&device.iot_id).await.len(), count);
-    stage.hub.session_close(&second, "gone").await.unwrap();
+    stage.close(&second, "gone").await;
     assert_eq!(stage.facts(&device.iot_id).await.len(), count + 1);
     assert_eq!(stage.hub.metrics().sessions(), 0);
 }

@@ -395,7 +395,7 @@ async fn connections_are_noted_and_deleted_devices_forgotten() {
     }
     let came = hub.now();
     stage.clock.move_by(7);
-    hub.session_close(&lamp.session, "bye").await.unwrap();
+    stage.close(&lamp.session, "bye").await;
     hub.history_caught_up().await.unwrap();
     let row = stage.row(&lamp.session.iot_id).await;
     assert_eq!((row.online, row.offline), (Some(came), Some(hub.now())));

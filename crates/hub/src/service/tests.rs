@@ -189,7 +189,7 @@ async fn a_synchronous_call_ends_in_time() {
     // Nobody waits for it any more, so it is not handed over later.
     stage.clock.move_by(31);
     assert!(waiting(&stage, &lamp).await.is_empty());
-    hub.session_close(session, "bye").await.unwrap();
+    stage.close(session, "bye").await;
     assert!(matches!(call().await, Err(DeviceError::Offline)));
     let stored = stage.facts(&session.iot_id).await;
     let sent = stored

@@ -56,6 +56,18 @@ async fn a_second_login_closes_the_first() {
     assert_eq!(server.notes.closed(3).await.len(), 3);
 }
 
+/// That a device is offline is noted after passing trouble, too; its place is given back once.
+#[tokio::test]
+async fn passing_trouble_loses_no_end() {
+    let server = server();
+    server.notes.trouble.store(true, Ordering::SeqCst);
+    let client = server.device("c", "lamp").await;
+    drop(client);
+    let closed = server.notes.closed(1).await;
+    assert_eq!(closed, [(SessionId(0), "the connection was lost".into())]);
+    assert_eq!(*server.notes.left.lock(), [SessionId(0)]);
+}
+
 /// Even a bug in a dialect leaves no session open in the hub.
 #[tokio::test]
 async fn a_panic_ends_one_connection_and_its_session() {
