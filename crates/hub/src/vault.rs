@@ -39,6 +39,15 @@ const CLASSES: [&str; 4] = ["device", "product", "access-key", "server"];
 /// The data keys have this id in their envelopes until a way to replace them is built.
 const DATA_KEY: u32 = 1;
 
+/// Whether a master key has been used for these data.
+///
+/// # Errors
+/// Engine trouble.
+pub async fn in_use(ports: &Ports) -> Result<bool, Fault> {
+    let first = SecretId::Server(format!("data-key/{}", CLASSES[0]));
+    Ok(ports.secrets.find(&first).await?.is_some())
+}
+
 /// Seals and opens secrets.
 pub struct Vault {
     keys: [SealKey; CLASSES.len()],

@@ -107,13 +107,13 @@ pub(crate) fn master_key_path(config: &Config) -> PathBuf {
 }
 
 /// The master key. At the first start it is made, unless the operator named a place for it; when
-/// `data_exists` it is never made, because what is there was sealed with another one.
+/// the data are `sealed` it is never made, because they were sealed with another one.
 ///
 /// # Errors
 /// In words, with how to mend it.
 pub(crate) fn master_key(
     config: &Config,
-    data_exists: bool,
+    sealed: bool,
     random: &dyn Random,
 ) -> Result<Secret, String> {
     if let Some(name) = &config.master_key.env {
@@ -129,7 +129,7 @@ pub(crate) fn master_key(
         Ok(text) => decode(&text).ok_or_else(|| {
             format!("{shown} does not hold 64 hex digits; restore the file from your backup")
         }),
-        Err(error) if error.kind() == io::ErrorKind::NotFound && !data_exists => {
+        Err(error) if error.kind() == io::ErrorKind::NotFound && !sealed => {
             let mut bytes = vec![0; 32];
             random.fill(&mut bytes);
             let key = Secret::new(bytes);
@@ -257,7 +257,8 @@ fn own(folder: &Path, names: &[String], now: Time) -> Result<bool, Box<dyn std::
     }
     let authority = match (ca_pem.exists(), ca_key.exists()) {
         (true, true) => Authority::load(&fs::read(&ca_pem)?, &fs::read(&ca_key)?)?,
-        (false, false) => {
+        // A key alone was left by a first start that was cut short: no device knows it.
+        (false, alone) if !alone || !server_pem.exists() => {
             let name = machine_name().unwrap_or_else(|| "server".into());
             let made = Authority::create(&format!("Muster CA of {name}"), now, AUTHORITY_DAYS)?;
             write_file(&ca_key, 0o600, &made.key_pem()?)?;
@@ -271,7 +272,7 @@ fn own(folder: &Path, names: &[String], now: Time) -> Result<bool, Box<dyn std::
                     .into(),
             );
         }
-        (false, true) => {
+        (false, _) => {
             return Err(
                 "ca.key is there but ca.pem is not; restore it from your backup, because \
                         devices trust that certificate"
@@ -343,7 +344,7 @@ mod tests {
         let read = master_key(&config, true, &SystemRandom).unwrap();
         assert!(read.matches(made.expose()));
         fs::write(&path, "not hex").unwrap();
-        let refused = |data_exists| master_key(&config, data_exists, &SystemRandom).err();
+        let refused = |sealed| master_key(&config, sealed, &SystemRandom).err();
         assert!(refused(true).unwrap().contains("64 hex digits"));
         fs::remove_file(&path).unwrap();
         assert!(
@@ -375,6 +376,30 @@ mod tests {
         assert!(!tls(&config, later).unwrap().1, "it is not needed now");
         config.tls.names.push("other.example".into());
         assert!(tls(&config, later).unwrap_err().contains("ca.key"));
+    }
+
+    /// Whatever a first start wrote before it was cut short, the next one goes on.
+    #[test]
+    fn a_first_start_may_be_cut_short() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = Config::on_free_ports(folder.path());
+        let now = WallClock.now();
+        let file = |name: &str| folder.path().join("tls").join(name);
+        tls(&config, now).unwrap();
+        for left in [
+            &["ca.key"][..],
+            &["ca.key", "ca.pem"],
+            &["ca.key", "ca.pem", "server.key"],
+        ] {
+            for name in ["ca.key", "ca.pem", "server.key", "server.pem"] {
+                if !left.contains(&name) {
+                    fs::remove_file(file(name)).unwrap();
+                }
+            }
+            assert!(tls(&config, now).unwrap().1, "{left:?}");
+        }
+        fs::remove_file(file("ca.pem")).unwrap();
+        assert!(tls(&config, now).unwrap_err().contains("restore it"));
     }
 
     #[test]

@@ -155,10 +155,13 @@ pub async fn start_with(
     random: Arc<dyn Random>,
 ) -> Result<Running, StartError> {
     let started = clock.now();
-    let data_exists = config.data.join("format").exists();
     let ports = open(&config, clock.clone(), random.clone()).await?;
+    // Not whether there is a folder: a first start that was cut short left one without a key.
+    let sealed = hub::vault::in_use(&ports)
+        .await
+        .map_err(StartError::Store)?;
     let master_key =
-        first_start::master_key(&config, data_exists, &*random).map_err(StartError::MasterKey)?;
+        first_start::master_key(&config, sealed, &*random).map_err(StartError::MasterKey)?;
     let (tls_settings, _) = first_start::tls(&config, started).map_err(StartError::Tls)?;
     let tls = Tls::new(&tls_settings).map_err(|error| StartError::Tls(error.to_string()))?;
     let tls = Arc::new(tls);
@@ -641,6 +644,22 @@ mod tests {
         let running = start(config).await.unwrap();
         assert!(running.first_start.is_some());
         running.stop().await;
+    }
+
+    /// A first start that was killed between the folder and the key that seals it is done again.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_folder_without_secrets_gets_its_master_key() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = Config::on_free_ports(folder.path());
+        let node = NodeId::parse(&config.node).unwrap();
+        drop(Store::open(folder.path(), &Options::of(node)).unwrap());
+        let_go(folder.path()).await;
+        let running = start(config.clone()).await.unwrap();
+        assert!(running.first_start.is_some());
+        running.stop().await;
+        fs::remove_file(folder.path().join("master.key")).unwrap();
+        let error = start(config).await.err().unwrap();
+        assert!(error.to_string().contains("is missing"), "{error}");
     }
 
     #[tokio::test(flavor = "multi_thread")]
