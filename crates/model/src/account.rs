@@ -130,8 +130,12 @@ pub enum Resource {
     Product(crate::id::ProductKey),
     /// One device.
     Device(crate::id::DeviceKey),
-    /// A sub-user or an access key of the caller's account.
+    /// An account.
+    Account(AccountId),
+    /// A sub-user of the caller's account.
     User(UserName),
+    /// An access key of a sub-user, or of the caller's account itself.
+    AccessKey(Option<UserName>, AccessKeyId),
     /// A policy of the caller's account.
     Policy(PolicyName),
 }

@@ -55,7 +55,10 @@ pub(super) fn path(resource: &Resource) -> String {
         Resource::Any => "*".to_owned(),
         Resource::Product(key) => format!("product/{key}"),
         Resource::Device(key) => format!("product/{}/device/{}", key.product, key.name),
+        Resource::Account(id) => format!("account/{id}"),
         Resource::User(name) => format!("user/{name}"),
+        Resource::AccessKey(None, id) => format!("access-key/{id}"),
+        Resource::AccessKey(Some(user), id) => format!("user/{user}/access-key/{id}"),
         Resource::Policy(name) => format!("policy/{name}"),
     }
 }

@@ -6,8 +6,8 @@ use crate::{
     document::{self, Document, TRIES, busy},
 };
 use model::{
-    account::{AccessKey, User},
-    error::AccountError,
+    account::{AccessKey, Resource, User},
+    error::{AccountError, Fault},
     id::{AccessKeyId, UserName},
     port::{Put, SecretId},
 };
@@ -50,6 +50,16 @@ impl Hub {
     /// Engine trouble.
     pub async fn access_key_list(&self, permit: &Permit) -> Result<Vec<AccessKey>, AccountError> {
         self.keys_under(&row::of(permit.account())).await
+    }
+
+    /// What a policy is asked about for a key, of whatever account, or of none.
+    ///
+    /// # Errors
+    /// Engine trouble.
+    pub async fn access_key_resource(&self, id: &AccessKeyId) -> Result<Resource, Fault> {
+        let key = self.document::<AccessKey>(row::KEY, id.as_str()).await?;
+        let user = key.and_then(|key| key.value.user);
+        Ok(Resource::AccessKey(user, id.clone()))
     }
 
     /// Refuses or accepts a key again.

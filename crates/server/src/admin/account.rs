@@ -141,9 +141,8 @@ pub(super) async fn list(call: Call) -> Answer<AccountList> {
 
 async fn switch(call: &Call, account: &str, disabled: bool) -> Answer<AccountView> {
     let id = AccountId::parse(account)?;
-    let permit = call
-        .allow("muster:UpdateAccount", Resource::Any, true)
-        .await?;
+    let resource = Resource::Account(id.clone());
+    let permit = call.allow("muster:UpdateAccount", resource, true).await?;
     operators_only(&permit)?;
     let hub = &call.admin.hub;
     let account = hub.account_disable(&permit, &id, disabled).await?;
@@ -170,8 +169,14 @@ pub(super) async fn disable(Path(account): Path<String>, call: Call) -> Answer<A
 #[utoipa::path(post, path = "/users", tag = "account", request_body = NewUserBody,
     responses((status = 201, body = UserView), (status = "4XX", body = ErrorView)))]
 pub(super) async fn user_create(call: Call) -> Result<(StatusCode, Json<UserView>), AdminError> {
-    let permit = call.allow("ram:CreateUser", Resource::Any, true).await?;
-    let body: NewUserBody = call.read()?;
+    // The policies and the audit log want to know who it is; what is wrong with the body is for
+    // those alone who may call.
+    let read = call.read::<NewUserBody>();
+    let name = read.as_ref().ok().map(|body| UserName::parse(&body.name));
+    let named = name.and_then(Result::ok);
+    let resource = named.map_or(Resource::Any, Resource::User);
+    let permit = call.allow("ram:CreateUser", resource, true).await?;
+    let body = read?;
     let name = UserName::parse(&body.name)?;
     let hub = &call.admin.hub;
     let user = hub.user_create(&permit, &name, &body.display).await?;
@@ -235,6 +240,10 @@ async fn hold(call: &Call, user: &str, policy: &str, attach: bool) -> Answer<Use
     let resource = Resource::User(name.clone());
     let permit = call.allow(action, resource, true).await?;
     let hub = &call.admin.hub;
+    // Who may change a user's policies may not therefore give it any policy.
+    let caller = permit.caller();
+    let resource = Resource::Policy(policy.clone());
+    hub.caller_allow(caller, action, &resource, true).await?;
     let user = hub.user_policy(&permit, &name, &policy, attach).await?;
     Ok(Json(user.into()))
 }
@@ -295,19 +304,17 @@ pub(super) async fn key_delete(
     call: Call,
 ) -> Result<StatusCode, AdminError> {
     let id = AccessKeyId::parse(&key)?;
-    let permit = call
-        .allow("ram:DeleteAccessKey", Resource::Any, true)
-        .await?;
+    let resource = call.admin.hub.access_key_resource(&id).await?;
+    let permit = call.allow("ram:DeleteAccessKey", resource, true).await?;
     call.admin.hub.access_key_delete(&permit, &id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 async fn key_switch(call: &Call, key: &str, disabled: bool) -> Answer<KeyView> {
     let id = AccessKeyId::parse(key)?;
-    let permit = call
-        .allow("ram:UpdateAccessKey", Resource::Any, true)
-        .await?;
     let hub = &call.admin.hub;
+    let resource = hub.access_key_resource(&id).await?;
+    let permit = call.allow("ram:UpdateAccessKey", resource, true).await?;
     let key = hub.access_key_disable(&permit, &id, disabled).await?;
     Ok(Json(key.into()))
 }

@@ -575,3 +575,55 @@ async fn a_call_is_counted_once_with_what_became_of_it() {
         "{page}"
     );
 }
+
+/// [FS-8] A right to change one's own policies does not lead to every right; keys are of their
+/// users; and the audit log names what was changed.
+#[tokio::test(flavor = "multi_thread")]
+async fn rights_over_users_and_keys_go_no_further_than_they_say() {
+    let stage = Stage::open().await;
+    let clerk = user(&stage, "clerk").await;
+    let other = user(&stage, "other").await;
+    let document = json!({"document": {"Version": "1", "Statement": [
+        {"Effect": "Allow", "Action": "ram:*PolicyToUser", "Resource": [
+            "acs:ram:*:*:user/*", "acs:ram:*:*:policy/AliyunIOTReadOnlyAccess"]},
+        {"Effect": "Allow", "Action": "ram:*AccessKey", "Resource": "acs:ram:*:*:user/clerk*"},
+    ]}});
+    stage.local("PUT", "/api/v1/policies/clerk", document).await;
+    let held = "/api/v1/users/clerk/policies/clerk";
+    assert_eq!(stage.local("PUT", held, json!({})).await.status, 200);
+    let ask = async |method: &str, path: &str| {
+        let path = format!("/api/v1/{path}");
+        stage.with(&clerk, method, &path, json!({})).await.status
+    };
+    assert_eq!(
+        ask("PUT", "users/clerk/policies/AdministratorAccess").await,
+        403
+    );
+    assert_eq!(
+        ask("PUT", "users/other/policies/AliyunIOTReadOnlyAccess").await,
+        200
+    );
+    assert_eq!(
+        ask("POST", &format!("keys/{}/disable", other.id)).await,
+        403
+    );
+    assert_eq!(
+        ask("POST", &format!("keys/{}/disable", stage.key.id)).await,
+        403
+    );
+    assert_eq!(ask("DELETE", "keys/LTAInone").await, 403);
+    assert_eq!(ask("DELETE", &format!("keys/{}", clerk.id)).await, 204);
+    let lines = stage.local("GET", "/api/v1/audit?last=50", json!({})).await;
+    let resource = format!("user/clerk/access-key/{}", clerk.id);
+    for wanted in [
+        resource.as_str(),
+        "policy/AliyunIOTReadOnlyAccess",
+        "user/other",
+    ] {
+        assert!(
+            lines.text.contains(&format!("\"{wanted}\"")),
+            "{wanted} {}",
+            lines.text
+        );
+    }
+}
