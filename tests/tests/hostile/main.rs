@@ -4,6 +4,7 @@
 mod entrance;
 mod login;
 mod mutation;
+mod packet;
 mod payload;
 
 use std::time::{Duration, Instant};

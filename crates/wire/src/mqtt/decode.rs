@@ -79,12 +79,18 @@ pub enum DecodeError {
     /// SUBSCRIBE or UNSUBSCRIBE without a filter [MQTT-3.8.3-2], [MQTT-3.10.3-2].
     #[error("the packet names no topic filter")]
     NoFilter,
+    /// Retain handling 3 (MQTT 5 §3.8.3.1).
+    #[error("retain handling 3 does not exist")]
+    RetainHandling,
     /// A shared subscription with No Local [MQTT-3.8.3-4].
     #[error("a shared subscription cannot be no-local")]
     SharedNoLocal,
     /// A property that does not exist, or not in this packet.
     #[error("the property does not belong here")]
     Property,
+    /// A property that only the other end may send in this packet [MQTT-3.3.4-6], [MQTT-3.14.2-2].
+    #[error("the property may not come from this side")]
+    PropertySide,
     /// A property that may be there once is there twice.
     #[error("a property is there twice")]
     PropertyTwice,
@@ -117,7 +123,9 @@ impl DecodeError {
             | Self::Unexpected
             | Self::PacketId
             | Self::NoFilter
+            | Self::RetainHandling
             | Self::SharedNoLocal
+            | Self::PropertySide
             | Self::PropertyTwice
             | Self::PropertyValue
             | Self::AuthenticationMethod => ReasonCode::ProtocolError,
@@ -321,7 +329,7 @@ impl Decoder {
         if v5 {
             properties = Properties::read(&mut reader, Place::Publish)?;
             if self.role == Role::Server && properties.subscription_identifier().is_some() {
-                return Err(DecodeError::Property); // [MQTT-3.3.4-6]
+                return Err(DecodeError::PropertySide); // [MQTT-3.3.4-6]
             }
         }
         let topic = match properties.topic_alias().copied() {
@@ -374,7 +382,7 @@ impl Decoder {
                 properties = Properties::read(&mut reader, Place::Disconnect)?;
             }
             if self.role == Role::Client && properties.session_expiry_interval().is_some() {
-                return Err(DecodeError::Property); // [MQTT-3.14.2-2]
+                return Err(DecodeError::PropertySide); // [MQTT-3.14.2-2]
             }
         }
         reader.finish()?;
@@ -551,7 +559,7 @@ fn options(byte: u8, v5: bool) -> Result<SubscribeOptions, DecodeError> {
             0 => RetainHandling::Send,
             1 => RetainHandling::SendIfNew,
             2 => RetainHandling::Never,
-            _ => return Err(DecodeError::Flags),
+            _ => return Err(DecodeError::RetainHandling),
         },
     })
 }

@@ -271,7 +271,11 @@ impl Properties {
         let mut seen = Seen::default();
         let mut all = Vec::new();
         while !reader.is_empty() {
-            let property = Property::read(reader.varint()?, &mut reader)?;
+            let id = reader.varint()?;
+            let property = Property::read(id, &mut reader).map_err(|error| match (id, error) {
+                (0x23, DecodeError::PropertyValue) => DecodeError::TopicAlias, // [MQTT-3.3.2-8]
+                _ => error,
+            })?;
             match seen.admit(&property, place) {
                 Some(true) => all.push(property),
                 Some(false) => return Err(DecodeError::PropertyTwice),
@@ -347,7 +351,7 @@ mod tests {
             (&b"\x02\x01\x02"[..], Place::Publish, PropertyValue),
             (b"\x03\x21\x00\x00", Place::Connect, PropertyValue),
             (b"\x05\x27\x00\x00\x00\x00", Place::Connect, PropertyValue),
-            (b"\x03\x23\x00\x00", Place::Publish, PropertyValue),
+            (b"\x03\x23\x00\x00", Place::Publish, DecodeError::TopicAlias),
             (b"\x02\x0b\x00", Place::Subscribe, PropertyValue),
             (b"\x03\x0b\x81\x00", Place::Subscribe, Length),
             (b"\x05\x0b\x80\x80\x80\x80", Place::Subscribe, Length),

@@ -143,7 +143,16 @@ fn publish() {
             b"\x30\x07\x00\x01a\x03\x23\x00\x01",
             DecodeError::TopicAlias,
         ), // none announced
-        (V5, b"\x30\x06\x00\x01a\x02\x0b\x01", DecodeError::Property), // [MQTT-3.3.4-6]
+        (
+            V5,
+            b"\x30\x06\x00\x01a\x02\x0b\x01",
+            DecodeError::PropertySide,
+        ), // [MQTT-3.3.4-6]
+        (
+            V5,
+            b"\x30\x07\x00\x01a\x03\x23\x00\x00",
+            DecodeError::TopicAlias,
+        ), // [MQTT-3.3.2-8]
         (V5, b"\x30\x05\x00\x01a\x80\x00", DecodeError::Length),
     ] {
         assert_eq!(
@@ -300,7 +309,11 @@ fn subscribe() {
             DecodeError::TopicFilter,
         ), // [MQTT-4.7.1-1]
         (V5, b"\x82\x07\x00\x0a\x00\x00\x01a\x40", DecodeError::Flags), // [MQTT-3.8.3-5]
-        (V5, b"\x82\x07\x00\x0a\x00\x00\x01a\x30", DecodeError::Flags),
+        (
+            V5,
+            b"\x82\x07\x00\x0a\x00\x00\x01a\x30",
+            DecodeError::RetainHandling,
+        ),
         (
             V5,
             b"\x82\x10\x00\x0a\x00\x00\x0a$share/g/a\x04",
@@ -467,7 +480,7 @@ fn disconnect() {
         (from_client(V5, b"\xe0\x01\x01"), DecodeError::Reason(1)),
         (
             from_server(V5, b"\xe0\x07\x00\x05\x11\x00\x00\x00\x0a"),
-            DecodeError::Property,
+            DecodeError::PropertySide,
         ), // [MQTT-3.14.2-2]
         (from_server(V311, b"\xe0\x00"), DecodeError::Unexpected),
     ] {
