@@ -275,10 +275,11 @@ pub(super) fn cuts() -> Vec<Case> {
             for end in 0..body.len() {
                 let payload = body.len() - form.after.len();
                 let publish = form.name.starts_with("PUBLISH");
-                let verdict = if publish && end >= payload {
-                    Fine // its payload is shorter
-                } else if v5 && form.after.is_empty() && matches!(end, 2 | 3) {
-                    Fine // reason and properties may be left away
+                let shorter_payload = publish && end >= payload;
+                // Reason and properties may be left away.
+                let short_form = v5 && form.after.is_empty() && matches!(end, 2 | 3);
+                let verdict = if shorter_payload || short_form {
+                    Fine
                 } else {
                     EITHER
                 };
