@@ -6,6 +6,9 @@
 //! full disk ends when there is room again, and damage is told from an unfinished write.
 
 mod segment;
+mod walk;
+
+pub(crate) use walk::Facts;
 
 use crate::{
     Options,

@@ -4,8 +4,11 @@
 //! of segment files (`journal`), histories are in an LSM tree (`series`), and who is connected is
 //! in memory (`presence`). This room knows no rule of the product and no vendor.
 
+pub mod backup;
 mod bus;
 mod fault;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod home;
 mod journal;
 mod lsm;
@@ -52,7 +55,7 @@ impl Options {
     }
 }
 
-/// An open engine, one object for each port. The folder is let go when the last of them is.
+/// An open engine, one object for each port and one for backups. The folder is let go when the last of them is.
 #[derive(Clone)]
 pub struct Store {
     /// What people edit.
@@ -75,6 +78,8 @@ pub struct Store {
     pub bus: Arc<dyn Bus>,
     /// The audit log.
     pub audit: Arc<dyn Audit>,
+    /// Takes copies of the folder while it is in use.
+    pub copier: Arc<backup::Copier>,
 }
 
 impl Store {
@@ -89,6 +94,8 @@ impl Store {
         let home = Arc::new(home::Home::open(folder)?);
         let sql = Arc::new(sql::Sql::open(&home, options)?);
         let lsm = Arc::new(lsm::Lsm::open(&home, options)?);
+        let log = Arc::new(journal::Log::open(&home, lsm.clone(), options)?);
+        let copier = backup::Copier::new(&home, log.clone(), lsm.clone());
         Ok(Self {
             catalog: sql.clone(),
             devices: sql.clone(),
@@ -96,10 +103,11 @@ impl Store {
             nonces: sql.clone(),
             commands: sql.clone(),
             audit: sql,
-            series: Arc::new(series::Histories::new(lsm.clone())),
-            journal: Arc::new(journal::Log::open(&home, lsm, options)?),
+            series: Arc::new(series::Histories::new(lsm)),
+            journal: log,
             presence: Arc::new(presence::Places::default()),
             bus: Arc::new(bus::Loop::new(options)),
+            copier: Arc::new(copier),
         })
     }
 }

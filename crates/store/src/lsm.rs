@@ -46,7 +46,7 @@ pub(crate) struct Trees {
     /// Points by age, for expiry.
     pub(crate) ages: Keyspace,
     /// Positions of the journal's readers.
-    readers: Keyspace,
+    pub(crate) readers: Keyspace,
 }
 
 impl Lsm {
@@ -85,7 +85,8 @@ impl Lsm {
         })
     }
 
-    fn trees(&self) -> Result<Arc<Trees>, Fault> {
+    /// The tree as it is open now.
+    pub(crate) fn trees(&self) -> Result<Arc<Trees>, Fault> {
         let mut state = self.state.lock();
         match &*state {
             State::Open(trees) => Ok(trees.clone()),
@@ -106,6 +107,11 @@ impl Lsm {
     /// whenever it is.
     pub(crate) fn keep(&self, reader: &str, position: Position) -> Result<(), Fault> {
         self.write(|trees| trees.readers.insert(reader, position.0.to_be_bytes()))
+    }
+
+    /// Waits until all that was written is on disk.
+    pub(crate) fn settle(&self) -> Result<(), Fault> {
+        self.write(|trees| trees.db.persist(PersistMode::SyncAll))
     }
 
     pub(crate) fn kept(&self, reader: &str) -> Result<Position, Fault> {

@@ -50,6 +50,20 @@ impl Histories {
             changes: Mutex::default(),
         }))
     }
+
+    /// Puts back points of a backup, and latest values whose points are gone. Blocks.
+    pub(crate) fn restore(&self, points: &[Point], latest: &[Point]) -> Result<(), Fault> {
+        self.0.append(points)?;
+        self.0.lsm.write(|trees| {
+            let mut batch = trees.db.batch();
+            let mut known = HashMap::new();
+            for point in latest {
+                let text = serde_json::to_vec(&point.value).map_err(|_| damaged())?;
+                put_latest(trees, &mut batch, &mut known, point, &text)?;
+            }
+            Trees::commit(batch)
+        })
+    }
 }
 
 #[async_trait]
@@ -330,6 +344,30 @@ fn read_value(point: &mut Point, value: &UserValue) -> Result<(), fjall::Error> 
     let (kind, text) = value.split_first().ok_or_else(damaged)?;
     point.kind = key::read_event_kind(*kind).ok_or_else(damaged)?;
     point.value = serde_json::from_slice(text).map_err(|_| damaged())?;
+    Ok(())
+}
+
+/// The point that a row holds; none when the row only lists one.
+pub(crate) fn point_of(key: &[u8], value: &UserValue) -> Result<Option<Point>, fjall::Error> {
+    let (id, device) = key::device(key).ok_or_else(damaged)?;
+    let Some(mut point) = key::read_any(&id, device, key) else {
+        return Ok(None);
+    };
+    read_value(&mut point, value)?;
+    Ok(Some(point))
+}
+
+/// The latest value that a row holds.
+pub(crate) fn latest_of(key: &[u8], value: &[u8]) -> Option<Point> {
+    let (id, device) = key::device(key)?;
+    key::read_latest(&id, device, key, value)
+}
+
+/// Whether a point can be kept.
+pub(crate) fn check(point: &Point) -> Result<(), String> {
+    if point.identifier.len() > key::LONGEST {
+        return Err("a point's identifier is too long".into());
+    }
     Ok(())
 }
 

@@ -75,6 +75,14 @@ pub(super) fn of_device(id: &IotId) -> Vec<u8> {
     key
 }
 
+/// The device of a row, and the part of its name that says so.
+pub(super) fn device(key: &[u8]) -> Option<(IotId, &[u8])> {
+    let length = usize::from(*key.first()?);
+    let device = key.get(..=length)?;
+    let id = std::str::from_utf8(&device[1..]).ok()?;
+    Some((IotId::parse(id).ok()?, device))
+}
+
 pub(super) fn of_family(id: &IotId, family: Family) -> Vec<u8> {
     let mut key = of_device(id);
     key.push(tag(family));
