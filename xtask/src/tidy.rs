@@ -16,12 +16,21 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("model", &[]),
     ("device", &["credential", "wire"]),
     ("store", &["model"]),
+    ("postgres", &["model"]),
     ("hub", &["credential", "model"]),
     ("access", &["hub", "model", "wire"]),
     ("aliyun", &["credential", "hub", "model"]),
     (
         "server",
-        &["access", "aliyun", "credential", "hub", "model", "store"],
+        &[
+            "access",
+            "aliyun",
+            "credential",
+            "hub",
+            "model",
+            "postgres",
+            "store",
+        ],
     ),
 ];
 
