@@ -38,6 +38,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// The pause after engine trouble; doubled up to the most.
 const PAUSE_LEAST: Duration = Duration::from_millis(50);
 const PAUSE_MOST: Duration = Duration::from_secs(5);
+/// How often an idle reader looks whether its position was taken back.
+const LOOK: Duration = Duration::from_secs(1);
 /// Points of one millisecond that a page takes in beyond its length; see `history_page`.
 const CROWD: usize = 10_000;
 /// Waiting commands of a deleted device that go at once.
@@ -84,6 +86,8 @@ impl Hub {
                 continue;
             };
             tracing::warn!(%fault, "histories are not written; trying again");
+            // An engine that had to begin anew has another position for us now.
+            self.pace.done.send_replace(None);
             tokio::select! {
                 biased;
                 () = stopped(&mut stop) => return,
@@ -200,16 +204,15 @@ impl Hub {
         let known = *self.pace.done.borrow();
         let after = match known {
             Some(after) => after,
-            None => {
-                let kept = journal.kept(READER).await?;
-                self.pace.done.send_replace(Some(kept));
-                kept
-            }
+            None => self.history_begin().await?,
         };
         let facts = journal.read(after, BATCH).await?;
         let Some(last) = facts.last().map(|(position, _)| *position) else {
-            journal.grown(after).await;
-            self.history_gather().await;
+            if time::timeout(LOOK, journal.grown(after)).await.is_ok() {
+                self.history_gather().await;
+            } else if journal.kept(READER).await? < after {
+                self.pace.done.send_replace(None);
+            }
             return Ok(());
         };
         let few = facts.len() < BATCH / 2;
@@ -220,6 +223,19 @@ impl Hub {
             self.history_gather().await;
         }
         Ok(())
+    }
+
+    /// Where the reader goes on: behind what it did, or at the journal's beginning when the engine
+    /// lost histories and they are made anew.
+    async fn history_begin(&self) -> Result<Position, Fault> {
+        let journal = &self.ports.journal;
+        let (kept, head) = (journal.kept(READER).await?, journal.head());
+        if kept == Position(0) && head > kept {
+            tracing::warn!(facts = head.0, "histories are made anew from the journal");
+            self.metrics.histories_made_anew();
+        }
+        self.pace.done.send_replace(Some(kept));
+        Ok(kept)
     }
 
     /// Lets facts gather, unless somebody waits for them.

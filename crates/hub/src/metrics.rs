@@ -22,6 +22,7 @@ pub struct Metrics {
     dropped: Family<Reason, Counter>,
     commands: Family<Step, Counter>,
     audited: Counter,
+    anew: Counter,
     sessions: Gauge,
     actions: Mutex<HashSet<String>>,
 }
@@ -97,6 +98,12 @@ impl Default for Metrics {
             "Lines appended to the audit log",
             audited.clone(),
         );
+        let anew = Counter::default();
+        registry.register(
+            "histories_made_anew",
+            "How often histories were lost and made again from the journal's kept part",
+            anew.clone(),
+        );
         let sessions = Gauge::default();
         registry.register("sessions", "Open sessions of devices", sessions.clone());
         Self {
@@ -109,6 +116,7 @@ impl Default for Metrics {
             dropped,
             commands,
             audited,
+            anew,
             sessions,
             actions: Mutex::default(),
         }
@@ -168,6 +176,11 @@ impl Metrics {
     /// Lines were added to the audit log.
     pub fn audit_lines(&self, count: u64) {
         self.audited.inc_by(count);
+    }
+
+    /// Histories are made again from the journal.
+    pub(crate) fn histories_made_anew(&self) {
+        self.anew.inc();
     }
 
     /// A session began.

@@ -24,10 +24,14 @@ use parking_lot::Mutex;
 use std::{
     collections::{HashMap, HashSet},
     sync::Arc,
+    time::{Duration, Instant},
 };
 
 /// Rows that are removed in one step.
 const STEP: usize = 4096;
+/// How long points may be in memory and the write-ahead log alone; much less than the journal
+/// keeps their facts.
+const FLUSH: Duration = Duration::from_secs(6 * 60 * 60);
 
 pub(crate) struct Histories(Arc<Inner>);
 
@@ -41,6 +45,8 @@ struct Inner {
 struct Changes {
     /// No point is older than this, so that expiry need not walk over what it removed before.
     oldest: Option<Time>,
+    /// When all points were last sent from memory to tables.
+    flushed: Option<Instant>,
 }
 
 impl Histories {
@@ -243,6 +249,10 @@ impl Inner {
 
     fn expire(&self, before: Time, most: usize) -> Result<u64, Fault> {
         let mut changes = self.changes.lock();
+        if changes.flushed.is_none_or(|at| at.elapsed() > FLUSH) {
+            self.lsm.write(Trees::flush)?;
+            changes.flushed = Some(Instant::now());
+        }
         let from = changes.oldest.unwrap_or(Time(i64::MIN));
         if from >= before || most == 0 {
             return Ok(0);
