@@ -54,7 +54,7 @@ impl Server {
         _ = std::fs::remove_file(&ready);
         let mut command = Command::new(program("muster"));
         command.arg("serve").arg("--data").arg(self.data());
-        for listener in ["mqtt", "mqtts", "http", "https"] {
+        for listener in ["mqtt", "mqtts", "http", "https", "plain"] {
             command
                 .arg("--set")
                 .arg(format!("listen.{listener}.address=\"127.0.0.1:0\""));
@@ -125,7 +125,7 @@ impl Server {
         self.child.as_ref().expect("it runs").id()
     }
 
-    /// Where a listener listens: `mqtt`, `mqtts`, `http`, `https`.
+    /// Where a listener listens: `mqtt`, `mqtts`, `http`, `https`, `plain` (off by default).
     pub fn address(&self, listener: &str) -> SocketAddr {
         self.info["listen"][listener]
             .as_str()

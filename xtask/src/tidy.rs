@@ -30,6 +30,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "model",
             "postgres",
             "store",
+            "wire",
         ],
     ),
 ];

@@ -1,8 +1,9 @@
 //! Start and stop.
 
 use crate::{
+    client::Rules,
     desk::Desk,
-    door::{Gate, Stage},
+    door::{Gate, Hall, Stage},
     farewell::Farewell,
     listen,
     settings::Settings,
@@ -59,12 +60,24 @@ impl Access {
         } = settings;
         let mut sockets = Vec::new();
         let mut addresses = Vec::new();
-        for listener in listeners {
+        let devices = Hall::of_devices(&bounds);
+        let mut halls = vec![devices.clone()];
+        for mut listener in listeners {
+            let hall = match listener.plain.take() {
+                None => devices.clone(),
+                Some(plain) => {
+                    let rules = Rules::new(plain)
+                        .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+                    let hall = Hall::of_guests(&bounds, rules);
+                    halls.push(hall.clone());
+                    hall
+                }
+            };
             let socket = listen::bind(listener.address).map_err(|error| {
                 io::Error::new(error.kind(), format!("{}: {error}", listener.address))
             })?;
             addresses.push(socket.local_addr()?);
-            sockets.push((Arc::new(listener), socket));
+            sockets.push((Arc::new(listener), hall, socket));
         }
         let signals = bus.receive().ok_or_else(|| {
             io::Error::new(
@@ -74,13 +87,18 @@ impl Access {
         })?;
         let (alive, gone) = mpsc::channel(1);
         let farewell = Farewell::new(desk.clone(), alive.downgrade());
-        let gate = Arc::new(Gate::new(desk, dialects, http, bounds, farewell));
+        let gate = Arc::new(Gate::new(
+            desk, dialects, halls, &devices, http, bounds, farewell,
+        ));
         tokio::spawn(signals::pass_on(gate.clone(), signals));
         tokio::spawn(sweep(gate.clone()));
-        for ((listener, socket), address) in sockets.into_iter().zip(&addresses) {
-            info!(%address, "listening for devices");
+        for ((listener, hall, socket), address) in sockets.into_iter().zip(&addresses) {
+            match hall.rules {
+                None => info!(%address, "listening for devices"),
+                Some(_) => info!(%address, "listening for plain MQTT clients"),
+            }
             let gate = gate.clone();
-            tokio::spawn(listen::accept(gate, listener, socket, alive.clone()));
+            tokio::spawn(listen::accept(gate, listener, hall, socket, alive.clone()));
         }
         Ok(Running {
             gate,
@@ -97,7 +115,7 @@ async fn sweep(gate: Arc<Gate>) {
         tokio::select! {
             biased;
             () = gate.giving_up() => return,
-            _ = tick.tick() => gate.router.sweep(),
+            _ = tick.tick() => gate.halls.iter().for_each(|hall| hall.router.sweep()),
         }
     }
 }
@@ -113,7 +131,7 @@ impl Running {
     pub async fn stop(self) {
         let Self { gate, mut gone, .. } = self;
         gate.advance(Stage::Stopping);
-        gate.router.stop();
+        gate.halls.iter().for_each(|hall| hall.router.stop());
         let patience = gate.bounds.stop;
         // Every task holds a sender; when the last one is gone there is nothing more to receive.
         if timeout(patience, gone.recv()).await.is_err() {

@@ -49,7 +49,7 @@ pub(crate) async fn hand_over(
             sent = true;
             let mut tally = Tally::default();
             for outbound in messages {
-                tally.add(seat.deliver(outbound, gate.router.now()));
+                tally.add(seat.deliver(outbound, gate.devices.now()));
             }
             gate.count(tally);
         }

@@ -5,12 +5,13 @@
 //! buffered while the connection is idle.
 
 use crate::{
+    client::Client,
     commands,
     door::Gate,
     farewell::Admitted,
     hello::{Line, disconnect},
     listen::{Duplex, Hold},
-    router::{Seated, Tally, granted},
+    router::{Router, Seated, Tally, granted},
     seat::{Closing, Handed, Outgoing, Seat, published},
     stream::poll_fill,
 };
@@ -19,7 +20,7 @@ use futures_util::{StreamExt, future::BoxFuture, stream::FuturesOrdered};
 use hub::edge::{Dialect, Inbound, Profile, Session, Uplink, Verb};
 use model::{error::Fault, port::CloseReason};
 use std::{
-    future::{Future, poll_fn},
+    future::{Future, poll_fn, ready},
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -44,16 +45,32 @@ struct Done {
     result: Result<Uplink, Fault>,
 }
 
+impl Done {
+    /// A message that means nothing to us: it goes to those who subscribe.
+    fn as_it_is(publish: Publish, ticket: Option<Ticket>) -> Self {
+        let result = Ok(Uplink {
+            replies: Vec::new(),
+            fan_out: true,
+        });
+        Self {
+            ticket,
+            publish,
+            result,
+        }
+    }
+}
+
 type Work = BoxFuture<'static, Done>;
 
-/// A connection of an admitted device.
+/// A connection of a client that has a seat.
 pub(crate) struct Conn<S> {
     gate: Arc<Gate>,
     line: Line<S>,
     seat: Arc<Seat>,
-    session: Arc<Session>,
-    admitted: Admitted,
-    dialect: Arc<dyn Dialect>,
+    router: Arc<Router>,
+    client: Client,
+    /// The device's session in the hub; a guest has none.
+    admitted: Option<Admitted>,
     profile: Profile,
     version: Version,
     /// Taken from the seat, and not yet written.
@@ -69,6 +86,15 @@ pub(crate) struct Conn<S> {
     stalled: Option<Millis>,
     timer: Pin<Box<Sleep>>,
     will: Option<Box<Will>>,
+}
+
+/// Who came in, and on what terms.
+pub(crate) struct Entered {
+    pub(crate) client: Client,
+    pub(crate) admitted: Option<Admitted>,
+    pub(crate) profile: Profile,
+    /// Seconds.
+    pub(crate) keep_alive: u16,
 }
 
 /// How a connection ends.
@@ -149,20 +175,25 @@ pub(crate) async fn run<S: Duplex>(hold: Hold, mut conn: Conn<S>) {
 impl<S: Duplex> Conn<S> {
     pub(crate) fn new(
         gate: Arc<Gate>,
+        router: Arc<Router>,
         line: Line<S>,
         seated: Seated,
-        dialect: Arc<dyn Dialect>,
-        profile: Profile,
-        admitted: Admitted,
+        entered: Entered,
         connect: Box<Connect>,
     ) -> Self {
-        let keep_alive = KeepAlive::new(connect.keep_alive, gate.router.now());
+        let Entered {
+            client,
+            admitted,
+            profile,
+            keep_alive,
+        } = entered;
+        let keep_alive = KeepAlive::new(keep_alive, router.now());
         let mut conn = Self {
-            session: admitted.session().clone(),
+            router,
+            client,
             admitted,
             seat: seated.seat,
             line,
-            dialect,
             profile,
             version: connect.version,
             writing: BytesMut::new(),
@@ -208,7 +239,7 @@ impl<S: Duplex> Conn<S> {
     /// the client to slow down.
     fn may_take(&self) -> bool {
         let working = self.working.as_ref().map_or(0, |working| working.len());
-        working < self.gate.bounds.window && !self.seat.is_full(self.session.id)
+        working < self.gate.bounds.window && !self.seat.is_full(self.client.id())
     }
 
     fn poll_input(&mut self, cx: &mut Context<'_>) -> Result<bool, End> {
@@ -236,7 +267,7 @@ impl<S: Duplex> Conn<S> {
                 Poll::Ready(Ok(0)) => return Err(End::Gone),
                 Poll::Ready(Ok(_)) => progress = true,
                 Poll::Ready(Err(error)) => {
-                    debug!(device = %self.session.device, %error, "connection lost");
+                    debug!(client = %self.client, %error, "connection lost");
                     // A frame that is no MQTT is the client's doing.
                     return Err(match error.kind() {
                         std::io::ErrorKind::InvalidData => End::Broken(ReasonCode::ProtocolError),
@@ -247,7 +278,7 @@ impl<S: Duplex> Conn<S> {
             }
         }
         if progress {
-            self.keep_alive.heard(self.gate.router.now());
+            self.keep_alive.heard(self.router.now());
         }
         Ok(progress)
     }
@@ -261,14 +292,14 @@ impl<S: Duplex> Conn<S> {
                 return Err(End::Broken(ReasonCode::RetainNotSupported));
             }
         }
-        let now = self.gate.router.now();
-        for effect in self.seat.receive(self.session.id, packet, now) {
+        let now = self.router.now();
+        for effect in self.seat.receive(self.client.id(), packet, now) {
             match effect {
                 Effect::Deliver(publish, ticket) => self.deliver(publish, ticket, cx)?,
                 Effect::Subscribe(request) => self.subscribe(&request),
                 Effect::Unsubscribe(request) => {
-                    let id = self.session.id;
-                    self.gate.router.unsubscribe(&self.seat, id, &request);
+                    let id = self.client.id();
+                    self.router.unsubscribe(&self.seat, id, &request);
                 }
                 Effect::Disconnected(disconnect) => return Err(self.left(&disconnect)),
                 Effect::Auth(_) => return Err(End::Broken(ReasonCode::ProtocolError)),
@@ -294,11 +325,8 @@ impl<S: Duplex> Conn<S> {
         ticket: Option<Ticket>,
         cx: &mut Context<'_>,
     ) -> Result<(), End> {
-        if !self
-            .dialect
-            .may(&self.session, Verb::Publish, &publish.topic)
-        {
-            debug!(device = %self.session.device, topic = %publish.topic, "no right to publish");
+        if !self.client.may(Verb::Publish, &publish.topic) {
+            debug!(client = %self.client, topic = %publish.topic, "no right to publish");
             if !self.profile.lenient {
                 return Err(End::NotAllowed);
             }
@@ -310,12 +338,15 @@ impl<S: Duplex> Conn<S> {
                 } else {
                     ReasonCode::Success
                 };
-                self.seat.acknowledge(self.session.id, ticket, reason);
+                self.seat.acknowledge(self.client.id(), ticket, reason);
             }
             return Ok(());
         }
         self.gate.desk.up();
-        let mut work = work(&self.dialect, &self.session, publish, ticket);
+        let Client::Device { session, dialect } = &self.client else {
+            return self.finish(Done::as_it_is(publish, ticket));
+        };
+        let mut work = work(dialect, session, publish, ticket);
         if self.working.is_none() {
             match work.as_mut().poll(cx) {
                 Poll::Ready(done) => return self.finish(done),
@@ -346,14 +377,14 @@ impl<S: Duplex> Conn<S> {
         match done.result {
             Ok(uplink) => {
                 if let Some(ticket) = done.ticket {
-                    let id = self.session.id;
+                    let id = self.client.id();
                     self.seat.acknowledge(id, ticket, ReasonCode::Success);
                 }
-                hand_out(&self.gate, &self.seat, done.publish, uplink);
+                hand_out(&self.gate, &self.router, &self.seat, done.publish, uplink);
                 Ok(())
             }
             Err(fault) => {
-                warn!(device = %self.session.device, %fault, "a message was not stored");
+                warn!(client = %self.client, %fault, "a message was not stored");
                 Err(End::Failed)
             }
         }
@@ -361,37 +392,46 @@ impl<S: Duplex> Conn<S> {
 
     fn subscribe(&mut self, request: &Subscribe) {
         let most = QoS::from_bits(self.profile.qos).unwrap_or(QoS::ExactlyOnce);
+        let terms = self.router.terms();
+        let named = request.properties.subscription_identifier().is_some();
         let verdicts: Vec<_> = request
             .filters
             .iter()
             .map(|line| {
                 let filter = line.filter.pattern();
-                if self.dialect.may(&self.session, Verb::Subscribe, filter) {
+                if named && !terms.identifiers {
+                    ReasonCode::SubscriptionIdsNotSupported
+                } else if line.filter.shared().is_some() && !terms.shared {
+                    ReasonCode::SharedSubscriptionsNotSupported
+                } else if line.filter.has_wildcard() && !terms.wildcards {
+                    ReasonCode::WildcardSubscriptionsNotSupported
+                } else if self.client.may(Verb::Subscribe, filter) {
                     granted(line.options.qos, most)
                 } else {
-                    debug!(device = %self.session.device, filter, "no right to subscribe");
+                    debug!(client = %self.client, filter, "no right to subscribe");
                     ReasonCode::NotAuthorized
                 }
             })
             .collect();
-        let id = self.session.id;
-        self.gate
-            .router
-            .subscribe(&self.seat, id, request, &verdicts);
+        let id = self.client.id();
+        self.router.subscribe(&self.seat, id, request, &verdicts);
         if verdicts.iter().any(|verdict| !verdict.is_error()) {
             self.look_for_commands();
         }
     }
 
     fn look_for_commands(&mut self) {
+        let Client::Device { session, dialect } = &self.client else {
+            return;
+        };
         if self.commands.is_some() {
             self.commands_again = true;
         } else {
             self.commands = Some(Box::pin(commands::hand_over(
                 self.gate.clone(),
                 self.seat.clone(),
-                self.session.clone(),
-                self.dialect.clone(),
+                session.clone(),
+                dialect.clone(),
             )));
         }
     }
@@ -411,7 +451,7 @@ impl<S: Duplex> Conn<S> {
     fn poll_output(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
         loop {
             let busy = !self.writing.is_empty();
-            match self.seat.poll(self.session.id, busy, cx) {
+            match self.seat.poll(self.client.id(), busy, cx) {
                 Poll::Ready(Outgoing::Bytes(bytes)) => self.writing = bytes,
                 Poll::Ready(Outgoing::CommandsWait) => {
                     self.look_for_commands();
@@ -433,7 +473,7 @@ impl<S: Duplex> Conn<S> {
                 }
                 Poll::Pending => {
                     if self.stalled.is_none() {
-                        self.stalled = Some(self.gate.router.now());
+                        self.stalled = Some(self.router.now());
                         self.set_timer();
                     }
                     return Ok(());
@@ -452,7 +492,7 @@ impl<S: Duplex> Conn<S> {
 
     fn poll_timer(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
         while self.timer.as_mut().poll(cx).is_ready() {
-            let now = self.gate.router.now();
+            let now = self.router.now();
             if self
                 .stall_deadline()
                 .is_some_and(|deadline| now >= deadline)
@@ -477,7 +517,7 @@ impl<S: Duplex> Conn<S> {
     }
 
     fn set_timer(&mut self) {
-        let now = self.gate.router.now();
+        let now = self.router.now();
         let next = [self.keep_alive.deadline(), self.stall_deadline()];
         let wait = next.into_iter().flatten().min().map_or(FAR, |deadline| {
             // One more than what is left, as both clocks round down.
@@ -488,13 +528,13 @@ impl<S: Duplex> Conn<S> {
 
     /// Leaves the seat, says goodbye, finishes what was begun, and ends the session.
     async fn end(mut self, end: End) {
-        debug!(device = %self.session.device, reason = end.reason(), ?end, "connection ends");
+        debug!(client = %self.client, reason = end.reason(), ?end, "connection ends");
         let forget = end == End::Told(CloseReason::Deleted);
         // What was answered before the end goes out before it: CONNACK above all, as no DISCONNECT
         // may come without it (MQTT 5 §3.14).
         let mut words = std::mem::take(&mut self.writing);
-        words.extend_from_slice(&self.seat.rest(self.session.id));
-        self.gate.router.leave(&self.seat, self.session.id, forget);
+        words.extend_from_slice(&self.seat.rest(self.client.id()));
+        self.router.leave(&self.seat, self.client.id(), forget);
         if self.version.is_v5()
             && let Some(code) = end.code()
         {
@@ -502,11 +542,11 @@ impl<S: Duplex> Conn<S> {
         }
         let Self {
             gate,
+            router,
             line,
             seat,
-            session,
+            client,
             admitted,
-            dialect,
             working,
             will,
             ..
@@ -517,9 +557,11 @@ impl<S: Duplex> Conn<S> {
             }
         };
         let finish = async {
-            let after = aftermath(&gate, &seat, &session, &dialect, working, will);
+            let after = aftermath(&gate, &router, &seat, &client, working, will);
             let _ = timeout(AFTERMATH, after).await;
-            admitted.close(end.reason());
+            if let Some(admitted) = admitted {
+                admitted.close(end.reason());
+            }
         };
         tokio::join!(part, finish);
     }
@@ -550,8 +592,7 @@ fn work(
 }
 
 /// Hands out what came of a message.
-fn hand_out(gate: &Gate, seat: &Arc<Seat>, publish: Publish, uplink: Uplink) {
-    let router = &gate.router;
+fn hand_out(gate: &Gate, router: &Router, seat: &Arc<Seat>, publish: Publish, uplink: Uplink) {
     let mut tally = Tally::default();
     for reply in uplink.replies {
         tally.add(seat.deliver(reply, router.now()));
@@ -571,15 +612,15 @@ fn hand_out(gate: &Gate, seat: &Arc<Seat>, publish: Publish, uplink: Uplink) {
 /// §3.1.3.2.2 leaves it to the server how long it waits at most.
 async fn aftermath(
     gate: &Gate,
+    router: &Router,
     seat: &Arc<Seat>,
-    session: &Arc<Session>,
-    dialect: &Arc<dyn Dialect>,
+    client: &Client,
     working: Option<Box<FuturesOrdered<Work>>>,
     will: Option<Box<Will>>,
 ) {
     let mut working = working.unwrap_or_default();
     if let Some(will) = will
-        && dialect.may(session, Verb::Publish, &will.topic)
+        && client.may(Verb::Publish, &will.topic)
     {
         let Will {
             topic,
@@ -598,12 +639,15 @@ async fn aftermath(
             properties,
             payload: payload.into_bytes(),
         };
-        working.push_back(work(dialect, session, publish, None));
+        working.push_back(match client {
+            Client::Device { session, dialect } => work(dialect, session, publish, None),
+            Client::Guest { .. } => Box::pin(ready(Done::as_it_is(publish, None))),
+        });
     }
     while let Some(done) = working.next().await {
         match done.result {
-            Ok(uplink) => hand_out(gate, seat, done.publish, uplink),
-            Err(fault) => warn!(device = %session.device, %fault, "a message was not stored"),
+            Ok(uplink) => hand_out(gate, router, seat, done.publish, uplink),
+            Err(fault) => warn!(%client, %fault, "a message was not stored"),
         }
     }
 }

@@ -1,11 +1,12 @@
 //! What all connections share, and how all of them come to an end.
 
 use crate::{
+    client::Rules,
     desk::Desk,
     farewell::Farewell,
     listen::HttpService,
     router::{Router, Tally},
-    settings::Bounds,
+    settings::{Bounds, Terms},
     throttle::Throttle,
 };
 use hub::edge::Dialect;
@@ -25,10 +26,36 @@ pub(crate) enum Stage {
     GivingUp,
 }
 
+/// A tree of topics and those who meet there.
+pub(crate) struct Hall {
+    pub(crate) router: Arc<Router>,
+    /// The rules of a plain listener; none where devices meet.
+    pub(crate) rules: Option<Arc<Rules>>,
+}
+
+impl Hall {
+    pub(crate) fn of_devices(bounds: &Bounds) -> Arc<Self> {
+        Arc::new(Self {
+            router: Arc::new(Router::new(bounds, Terms::of(bounds))),
+            rules: None,
+        })
+    }
+
+    pub(crate) fn of_guests(bounds: &Bounds, rules: Rules) -> Arc<Self> {
+        Arc::new(Self {
+            router: Arc::new(Router::new(bounds, rules.plain.terms.clone())),
+            rules: Some(Arc::new(rules)),
+        })
+    }
+}
+
 pub(crate) struct Gate {
     pub(crate) desk: Arc<dyn Desk>,
     pub(crate) dialects: Vec<Arc<dyn Dialect>>,
-    pub(crate) router: Router,
+    /// The hall of devices first, then those of plain listeners.
+    pub(crate) halls: Vec<Arc<Hall>>,
+    /// The router of devices, for whom the bus has words.
+    pub(crate) devices: Arc<Router>,
     pub(crate) http: Option<HttpService>,
     pub(crate) bounds: Bounds,
     pub(crate) throttle: Throttle,
@@ -42,6 +69,8 @@ impl Gate {
     pub(crate) fn new(
         desk: Arc<dyn Desk>,
         dialects: Vec<Arc<dyn Dialect>>,
+        halls: Vec<Arc<Hall>>,
+        devices: &Hall,
         http: Option<HttpService>,
         bounds: Bounds,
         farewell: Farewell,
@@ -49,7 +78,8 @@ impl Gate {
         Self {
             desk,
             dialects,
-            router: Router::new(&bounds),
+            halls,
+            devices: devices.router.clone(),
             http,
             throttle: Throttle::new(bounds.failures),
             farewell: Arc::new(farewell),

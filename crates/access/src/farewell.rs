@@ -51,10 +51,6 @@ pub(crate) struct Admitted {
 }
 
 impl Admitted {
-    pub(crate) fn session(&self) -> &Arc<Session> {
-        &self.session
-    }
-
     /// Ends the session for this reason.
     pub(crate) fn close(mut self, reason: &'static str) {
         self.reason = reason;

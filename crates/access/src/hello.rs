@@ -1,15 +1,20 @@
 //! From the first bytes of an MQTT connection to a seat, a visit, or the door.
 
 use crate::{
-    conn::{self, Conn},
-    door::Gate,
+    client::{Client, Rules, Short},
+    conn::{self, Conn, Entered},
+    door::{Gate, Hall},
+    farewell::Admitted,
     listen::{Duplex, Hold},
-    seat::{Arrival, RECEIVE_MAXIMUM, message},
+    seat::{Arrival, Owner, message},
+    settings::Terms,
     stream::poll_fill,
     throttle::Penalty,
 };
 use bytes::{Bytes, BytesMut};
-use hub::edge::{Dialect, Greeting, Hello, Outbound, Peer, Profile, Refusal, RefusalCode, Welcome};
+use hub::edge::{
+    Dialect, Greeting, Hello, Outbound, Peer, Profile, Refusal, RefusalCode, Verb, Welcome,
+};
 use std::{future::poll_fn, io, num::NonZeroU32, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -85,6 +90,7 @@ impl<S: Duplex> Line<S> {
 /// Serves an MQTT connection until its end.
 pub(crate) async fn serve<S: Duplex + 'static>(
     gate: Arc<Gate>,
+    hall: Arc<Hall>,
     stream: S,
     first: BytesMut,
     peer: Peer,
@@ -125,10 +131,19 @@ pub(crate) async fn serve<S: Duplex + 'static>(
     let since = Instant::now();
     // Not under any time limit: the dialect may be opening a session in the hub, which must not be
     // forgotten half-way.
-    match greet(&gate, &hello).await {
+    let greeted = match &hall.rules {
+        None => greet(&gate, &hello).await,
+        Some(rules) => meet(rules, &hello).await,
+    };
+    match greeted {
         Greeted::Welcome(dialect, welcome) => {
             drop(hello);
-            seat(gate, line, connect, dialect, *welcome, since, hold).await;
+            let visitor = device(&gate, dialect, *welcome);
+            seat(gate, hall, line, connect, visitor, since, hold).await;
+        }
+        Greeted::Guest(rules) => {
+            let visitor = guest(&hall, rules, hello);
+            seat(gate, hall, line, connect, visitor, since, hold).await;
         }
         Greeted::Visit(messages) => {
             tokio::select! {
@@ -151,7 +166,7 @@ pub(crate) async fn serve<S: Duplex + 'static>(
                 channel = peer.channel.name(),
                 client = %Short(&hello.client_id),
                 reason = %refused.reason,
-                "device refused"
+                "client refused"
             );
             let penalty = penalty(&gate, &refused, &hello);
             let served = tokio::select! {
@@ -205,6 +220,7 @@ fn read(connect: &Connect, peer: Peer) -> Hello {
 
 enum Greeted {
     Welcome(Arc<dyn Dialect>, Box<Welcome>),
+    Guest(Arc<Rules>),
     Visit(Vec<Outbound>),
     Refuse(Refusal),
 }
@@ -223,6 +239,32 @@ async fn greet(gate: &Gate, hello: &Hello) -> Greeted {
         code: RefusalCode::NotAuthorised,
         reason: "client id and user name are of no known form".into(),
     })
+}
+
+/// Proves a client of a plain listener.
+async fn meet(rules: &Arc<Rules>, hello: &Hello) -> Greeted {
+    let refuse = |code, reason: &str| {
+        let reason = reason.into();
+        Greeted::Refuse(Refusal { code, reason })
+    };
+    let plain = &rules.plain;
+    if hello.client_id.is_empty() && !plain.terms.assign_ids {
+        return refuse(RefusalCode::ClientId, "a client id is needed here");
+    }
+    let admitted = match (&plain.porter, &hello.user) {
+        (Some(porter), Some(user)) => {
+            let password = hello.password.as_deref().unwrap_or_default();
+            porter.admits(user, password).await
+        }
+        (None, Some(_)) | (_, None) => plain.anonymous,
+    };
+    if admitted {
+        Greeted::Guest(rules.clone())
+    } else if hello.user.is_some() {
+        refuse(RefusalCode::Credentials, "wrong user name or password")
+    } else {
+        refuse(RefusalCode::NotAuthorised, "a user name is needed here")
+    }
 }
 
 fn penalty(gate: &Gate, refusal: &Refusal, hello: &Hello) -> Penalty {
@@ -274,45 +316,127 @@ pub(crate) fn disconnect(reason: ReasonCode, bytes: &mut BytesMut) {
     let _ = encode(&packet, Version::V5, bytes);
 }
 
-/// Gives an admitted device its seat, and serves it.
-async fn seat<S: Duplex + 'static>(
-    gate: Arc<Gate>,
-    mut line: Line<S>,
-    connect: Box<Connect>,
-    dialect: Arc<dyn Dialect>,
-    welcome: Welcome,
-    since: Instant,
-    hold: Hold,
-) {
+/// Who is to be seated.
+struct Visitor {
+    client: Client,
+    admitted: Option<Admitted>,
+    /// Under which the seat is found.
+    name: Arc<str>,
+    owner: Owner,
+    implicit: bool,
+    profile: Profile,
+}
+
+fn device(gate: &Gate, dialect: Arc<dyn Dialect>, welcome: Welcome) -> Visitor {
     let Welcome {
         session,
         implicit,
         profile,
     } = welcome;
-    let admitted = gate.farewell.guard(Arc::new(session));
-    if let Some((reason, why)) = unwelcome_will(&connect, profile) {
+    let session = Arc::new(session);
+    Visitor {
+        admitted: Some(gate.farewell.guard(session.clone())),
+        name: session.iot_id.as_str().into(),
+        owner: Owner::Device(session.device.product.clone()),
+        client: Client::Device { session, dialect },
+        implicit,
+        profile,
+    }
+}
+
+fn guest(hall: &Hall, rules: Arc<Rules>, hello: Hello) -> Visitor {
+    let name = if hello.client_id.is_empty() {
+        let mut chance = [0; 16];
+        rules.plain.random.fill(&mut chance);
+        format!("auto-{:032x}", u128::from_be_bytes(chance))
+    } else {
+        hello.client_id
+    };
+    let name: Arc<str> = name.into();
+    Visitor {
+        admitted: None,
+        name: name.clone(),
+        owner: Owner::Guest(hello.user.map(String::into_boxed_str)),
+        implicit: false,
+        profile: Profile {
+            qos: rules.plain.qos,
+            retain: rules.plain.retain,
+            will: true,
+            lenient: true,
+        },
+        client: Client::Guest {
+            id: hall.router.number(),
+            name,
+            rules,
+        },
+    }
+}
+
+/// Gives a client its seat, and serves it.
+async fn seat<S: Duplex + 'static>(
+    gate: Arc<Gate>,
+    hall: Arc<Hall>,
+    mut line: Line<S>,
+    connect: Box<Connect>,
+    visitor: Visitor,
+    since: Instant,
+    hold: Hold,
+) {
+    let Visitor {
+        client,
+        admitted,
+        name,
+        owner,
+        implicit,
+        profile,
+    } = visitor;
+    if let Some((reason, why)) = unwelcome_will(&connect, profile, &client) {
         let answer = refusal(connect.version, reason, why);
-        admitted.close(why);
+        if let Some(admitted) = admitted {
+            admitted.close(why);
+        }
         return line.part(&answer).await;
     }
-    let session = admitted.session().clone();
+    let router = hall.router.clone();
+    let terms = router.terms().clone();
+    let keep_alive = keep_alive(&connect, &terms);
     let arrival = Arrival {
-        session: session.id,
+        session: client.id(),
         link: Link::of(&connect),
         implicit,
-        connack: accepted(&gate, &connect, profile, &session),
+        connack: accepted(&connect, profile, &terms, &name, keep_alive),
     };
-    let seated = gate
-        .router
-        .arrive(&session, connect.clean_start, since, arrival);
-    line.decoder.set_max_packet(gate.bounds.packet);
-    let conn = Conn::new(gate, line, seated, dialect, profile, admitted, connect);
+    let clean = connect.clean_start;
+    let seated = router.arrive(&name, owner, clean, since, arrival);
+    line.decoder.set_max_packet(terms.packet);
+    line.decoder.set_topic_alias_maximum(terms.topic_aliases);
+    let entered = Entered {
+        client,
+        admitted,
+        profile,
+        keep_alive,
+    };
+    let conn = Conn::new(gate, router, line, seated, entered, connect);
     // In a task of its own, so that what the hello needed does not stay in memory with it.
     tokio::spawn(conn::run(hold, conn));
 }
 
+/// The keep alive that holds. Only MQTT 5 lets us choose a shorter one (§3.2.2.3.14).
+fn keep_alive(connect: &Connect, terms: &Terms) -> u16 {
+    let asked = connect.keep_alive;
+    if connect.version.is_v5() && terms.keep_alive > 0 && (asked == 0 || asked > terms.keep_alive) {
+        terms.keep_alive
+    } else {
+        asked
+    }
+}
+
 /// What is wrong with the will of a CONNECT, for this profile.
-fn unwelcome_will(connect: &Connect, profile: Profile) -> Option<(ReasonCode, &'static str)> {
+fn unwelcome_will(
+    connect: &Connect,
+    profile: Profile,
+    client: &Client,
+) -> Option<(ReasonCode, &'static str)> {
     let will = connect.will.as_ref()?;
     let v5 = connect.version.is_v5();
     let plain = |reason| {
@@ -337,6 +461,9 @@ fn unwelcome_will(connect: &Connect, profile: Profile) -> Option<(ReasonCode, &'
             plain(ReasonCode::RetainNotSupported),
             "the will may not be retained",
         ))
+    } else if matches!(client, Client::Guest { .. }) && !client.may(Verb::Publish, &will.topic) {
+        let why = "nobody may publish to the topic of the will";
+        Some((ReasonCode::NotAuthorized, why))
     } else {
         None
     }
@@ -344,34 +471,55 @@ fn unwelcome_will(connect: &Connect, profile: Profile) -> Option<(ReasonCode, &'
 
 /// CONNACK 0, with our bounds for a client that understands them (MQTT 5 §3.2.2.3).
 fn accepted(
-    gate: &Gate,
     connect: &Connect,
     profile: Profile,
-    session: &hub::edge::Session,
+    terms: &Terms,
+    name: &str,
+    keep_alive: u16,
 ) -> ConnAck {
     let mut properties = Properties::new();
     if connect.version.is_v5() {
-        let longest = u32::try_from(gate.bounds.session_life.as_secs()).unwrap_or(u32::MAX);
+        let mut say = |property| properties.push(property);
+        let longest = u32::try_from(terms.session_life.as_secs()).unwrap_or(u32::MAX);
         if connect.properties.session_expiry_interval() > Some(&longest) {
-            properties.push(Property::SessionExpiryInterval(longest));
+            say(Property::SessionExpiryInterval(longest));
         }
-        properties.push(Property::ReceiveMaximum(RECEIVE_MAXIMUM));
+        say(Property::ReceiveMaximum(terms.receive_maximum));
         if profile.qos < 2 {
-            properties.push(Property::MaximumQoS(profile.qos == 1));
+            say(Property::MaximumQoS(profile.qos == 1));
         }
         if !profile.retain {
-            properties.push(Property::RetainAvailable(false));
+            say(Property::RetainAvailable(false));
         }
-        let packet = u32::try_from(gate.bounds.packet)
-            .ok()
-            .and_then(NonZeroU32::new);
+        let packet = u32::try_from(terms.packet).ok().and_then(NonZeroU32::new);
         if let Some(packet) = packet {
-            properties.push(Property::MaximumPacketSize(packet));
+            say(Property::MaximumPacketSize(packet));
         }
         if connect.client_id.is_empty()
-            && let Ok(id) = Text::try_from(session.iot_id.as_str())
+            && let Ok(id) = Text::try_from(name)
         {
-            properties.push(Property::AssignedClientIdentifier(id));
+            say(Property::AssignedClientIdentifier(id));
+        }
+        if terms.topic_aliases > 0 {
+            say(Property::TopicAliasMaximum(terms.topic_aliases));
+        }
+        if !terms.wildcards {
+            say(Property::WildcardSubscriptionAvailable(false));
+        }
+        if !terms.identifiers {
+            say(Property::SubscriptionIdentifierAvailable(false));
+        }
+        if !terms.shared {
+            say(Property::SharedSubscriptionAvailable(false));
+        }
+        if keep_alive != connect.keep_alive {
+            say(Property::ServerKeepAlive(keep_alive));
+        }
+        if connect.properties.request_response_information() == Some(&true)
+            && let Some(told) = &terms.response_information
+            && let Ok(told) = Text::try_from(told.as_str())
+        {
+            say(Property::ResponseInformation(told));
         }
     }
     ConnAck {
@@ -443,17 +591,5 @@ async fn visit<S: Duplex>(
         }
         let packet = line.next().await?;
         session.receive(packet, 0, &mut effects);
-    }
-}
-
-/// A text of a client for the log: its beginning, without line breaks.
-struct Short<'a>(&'a str);
-
-impl std::fmt::Display for Short<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0
-            .chars()
-            .take(128)
-            .try_for_each(|c| write!(f, "{}", c.escape_debug()))
     }
 }

@@ -1,12 +1,13 @@
 //! Device sockets: who listens where, what is spoken on a connection, and who gets which message.
 //!
 //! Start with `Access::start`; then `listen` (what does a client want?), `hello` (who is it?),
-//! `conn` (one task serves one connection), `seat` (what waits for a device) and `router` (who
-//! subscribes to what). The bytes of MQTT are `wire`'s, the meaning of topics is a dialect's
+//! `conn` (one task serves one connection), `client` (a device, or a guest of the plain listener),
+//! `seat` (what waits for it) and `router` (who subscribes to what). The bytes of MQTT are `wire`'s, the meaning of topics is a dialect's
 //! (`hub::edge::Dialect`), what must be kept is the hub's. This room must not know any vendor's
 //! topic, client id or signature, nor any store.
 
 mod access;
+mod client;
 mod commands;
 mod conn;
 mod desk;
@@ -27,4 +28,4 @@ mod websocket;
 
 pub use access::{Access, Running};
 pub use listen::{BoxedStream, Duplex, HttpService};
-pub use settings::{Bounds, Listener, Security, Settings, Speaks};
+pub use settings::{Bounds, Listener, Plain, Porter, Security, Settings, Speaks, Terms};

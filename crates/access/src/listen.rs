@@ -5,7 +5,7 @@
 //! question is asked again.
 
 use crate::{
-    door::Gate,
+    door::{Gate, Hall},
     hello,
     settings::Listener,
     stream::Prefixed,
@@ -72,6 +72,7 @@ pub(crate) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 pub(crate) async fn accept(
     gate: Arc<Gate>,
     listener: Arc<Listener>,
+    hall: Arc<Hall>,
     socket: TcpListener,
     alive: mpsc::Sender<Infallible>,
 ) {
@@ -91,6 +92,7 @@ pub(crate) async fn accept(
         };
         let gate = gate.clone();
         let listener = listener.clone();
+        let hall = hall.clone();
         let alive = alive.clone();
         let address = from.ip().to_canonical();
         // A place is held until the connection ends. Beyond the places there is a lobby, where
@@ -100,7 +102,7 @@ pub(crate) async fn accept(
                 _place: place,
                 _alive: alive,
             };
-            tokio::spawn(serve(gate, listener, stream, address, hold));
+            tokio::spawn(serve(gate, listener, hall, stream, address, hold));
         } else if let Ok(place) = gate.lobby.clone().try_acquire_owned() {
             tokio::spawn(async move {
                 turn_away(gate, stream).await;
@@ -171,6 +173,7 @@ async fn first_byte(stream: &TcpStream) -> io::Result<First> {
 async fn serve(
     gate: Arc<Gate>,
     listener: Arc<Listener>,
+    hall: Arc<Hall>,
     stream: TcpStream,
     address: IpAddr,
     hold: Hold,
@@ -186,10 +189,28 @@ async fn serve(
     let whence = |secure| Whence { address, secure };
     let ended = match shaken {
         Ok(Ok(Shaken::Clear(stream))) => {
-            speak(&gate, &listener, stream, whence(false), hold, deadline).await
+            speak(
+                &gate,
+                &listener,
+                &hall,
+                stream,
+                whence(false),
+                hold,
+                deadline,
+            )
+            .await
         }
         Ok(Ok(Shaken::Encrypted(stream))) => {
-            speak(&gate, &listener, stream, whence(true), hold, deadline).await
+            speak(
+                &gate,
+                &listener,
+                &hall,
+                stream,
+                whence(true),
+                hold,
+                deadline,
+            )
+            .await
         }
         Ok(Err(error)) => Err(error),
         Err(_) => Err(io::ErrorKind::TimedOut.into()),
@@ -245,6 +266,7 @@ enum Asked<S> {
 async fn speak<S: Duplex + 'static>(
     gate: &Arc<Gate>,
     listener: &Listener,
+    hall: &Arc<Hall>,
     stream: S,
     whence: Whence,
     hold: Hold,
@@ -253,7 +275,7 @@ async fn speak<S: Duplex + 'static>(
     let asked = tokio::select! {
         biased;
         () = gate.stopping() => return Ok(()),
-        asked = Box::pin(timeout_at(deadline, ask(gate, listener, stream))) => asked??,
+        asked = Box::pin(timeout_at(deadline, ask(gate, listener, hall, stream))) => asked??,
     };
     let peer = |clear, encrypted| Peer {
         address: whence.address,
@@ -264,6 +286,7 @@ async fn speak<S: Duplex + 'static>(
             let peer = peer(Channel::Tcp, Channel::Tls);
             Box::pin(hello::serve(
                 gate.clone(),
+                hall.clone(),
                 stream,
                 first,
                 peer,
@@ -277,6 +300,7 @@ async fn speak<S: Duplex + 'static>(
             let first = BytesMut::new();
             Box::pin(hello::serve(
                 gate.clone(),
+                hall.clone(),
                 frames,
                 first,
                 peer,
@@ -301,7 +325,12 @@ async fn speak<S: Duplex + 'static>(
     Ok(())
 }
 
-async fn ask<S: Duplex>(gate: &Gate, listener: &Listener, mut stream: S) -> io::Result<Asked<S>> {
+async fn ask<S: Duplex>(
+    gate: &Gate,
+    listener: &Listener,
+    hall: &Hall,
+    mut stream: S,
+) -> io::Result<Asked<S>> {
     let speaks = listener.speaks;
     let mut first = BytesMut::new();
     loop {
@@ -320,7 +349,7 @@ async fn ask<S: Duplex>(gate: &Gate, listener: &Listener, mut stream: S) -> io::
             Head::Half if first.len() < HEAD => {}
             Head::Upgrade(request, size) if speaks.websocket => {
                 let rest = first.split_off(size).to_vec();
-                let packet = gate.bounds.packet;
+                let packet = hall.router.terms().packet;
                 let frames = websocket::accept(stream, &request, rest, packet).await?;
                 return Ok(Asked::Upgraded(Box::new(frames)));
             }

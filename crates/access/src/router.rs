@@ -1,14 +1,15 @@
 //! Who sits where, and who gets what.
 //!
-//! Seats are found by the device's id, never by the client id, which a device makes up. Locks are
-//! taken in this order: a shard, a seat, the tree of filters, the list of those away; a publisher
-//! looks its receivers up first and takes their seats' locks one by one afterwards.
+//! Devices and the guests of each plain listener have a router of their own, so that no message
+//! passes from the ones to the others. Seats of devices are found by the device's id, never by the
+//! client id, which a device makes up; those of guests by the client id. Locks are taken in this
+//! order: a shard, a seat, the tree of filters, the list of those away; a publisher looks its
+//! receivers up first and takes their seats' locks one by one afterwards.
 
 use crate::{
-    seat::{Arrival, Closing, Handed, Seat},
-    settings::Bounds,
+    seat::{Arrival, Closing, Handed, Owner, Seat},
+    settings::{Bounds, Terms},
 };
-use hub::edge::Session;
 use model::{
     id::{IotId, ProductKey, SessionId},
     port::{Audience, CloseReason},
@@ -42,7 +43,7 @@ const RETAINED_BYTES: usize = 64 * 1024 * 1024;
 /// The registry of seats.
 pub(crate) struct Router {
     started: Instant,
-    shards: [Mutex<HashMap<IotId, Arc<Seat>>>; SHARDS],
+    shards: [Mutex<HashMap<Arc<str>, Arc<Seat>>>; SHARDS],
     hasher: RandomState,
     routes: RwLock<Subscriptions<Route, ()>>,
     away: Mutex<BTreeMap<(Millis, u64), Arc<Seat>>>,
@@ -52,6 +53,7 @@ pub(crate) struct Router {
     stopping: AtomicBool,
     retained: Mutex<Retained>,
     bounds: Bounds,
+    terms: Arc<Terms>,
 }
 
 /// A word to close a connection that was not there.
@@ -98,7 +100,7 @@ impl Route {
     }
 }
 
-/// A device that sat down.
+/// A client that sat down.
 pub(crate) struct Seated {
     pub(crate) seat: Arc<Seat>,
     /// Whether its former session goes on.
@@ -131,7 +133,7 @@ impl AddAssign for Tally {
 }
 
 impl Router {
-    pub(crate) fn new(bounds: &Bounds) -> Self {
+    pub(crate) fn new(bounds: &Bounds, terms: Terms) -> Self {
         Self {
             started: Instant::now(),
             shards: std::array::from_fn(|_| Mutex::default()),
@@ -144,7 +146,18 @@ impl Router {
             stopping: AtomicBool::new(false),
             retained: Mutex::default(),
             bounds: bounds.clone(),
+            terms: Arc::new(terms),
         }
+    }
+
+    /// What the connections of those who meet here may use of MQTT.
+    pub(crate) fn terms(&self) -> &Arc<Terms> {
+        &self.terms
+    }
+
+    /// A number that no other guest's connection has.
+    pub(crate) fn number(&self) -> SessionId {
+        SessionId(self.numbers.fetch_add(1, Ordering::Relaxed))
     }
 
     /// Milliseconds on a clock that never goes back.
@@ -152,32 +165,34 @@ impl Router {
         u64::try_from(self.started.elapsed().as_millis()).unwrap_or(Millis::MAX)
     }
 
-    fn shard(&self, id: &IotId) -> &Mutex<HashMap<IotId, Arc<Seat>>> {
-        let at = usize::try_from(self.hasher.hash_one(id) % SHARDS as u64).unwrap_or(0);
+    fn shard(&self, name: &str) -> &Mutex<HashMap<Arc<str>, Arc<Seat>>> {
+        let at = usize::try_from(self.hasher.hash_one(name) % SHARDS as u64).unwrap_or(0);
         &self.shards[at]
     }
 
-    fn find(&self, id: &IotId) -> Option<Arc<Seat>> {
-        self.shard(id).lock().get(id).cloned()
+    fn find(&self, name: &str) -> Option<Arc<Seat>> {
+        self.shard(name).lock().get(name).cloned()
     }
 
-    /// Seats a device; whoever sat there for the same device is told to leave ([AL-3.4]). `since`
-    /// is when the device began to be admitted: a word to close it that came after that holds.
+    /// Seats a client; whoever sat there under the same name is told to leave ([AL-3.4],
+    /// [MQTT-3.1.4-3]). `since` is when it began to be admitted: a word to close it that came after
+    /// that holds. What a guest left behind is not given to another user.
     pub(crate) fn arrive(
         &self,
-        session: &Session,
+        name: &Arc<str>,
+        owner: Owner,
         clean: bool,
         since: Instant,
         mut arrival: Arrival,
     ) -> Seated {
         let now = self.now();
         let implicit = arrival.implicit;
-        let id = &session.iot_id;
-        let mut shard = self.shard(id).lock();
-        let kept = match shard.get(id) {
+        let id = arrival.session;
+        let mut shard = self.shard(name).lock();
+        let kept = match shard.get(name) {
             Some(seat) => {
                 let mut state = seat.lock();
-                if clean || state.is_fleeting(now) {
+                if clean || seat.owner != owner || state.is_fleeting(now) {
                     state.evict();
                     let until = state.until.take();
                     self.vacate(seat, &state.mqtt, until);
@@ -193,15 +208,15 @@ impl Router {
         };
         let present = kept.is_some();
         let seat = kept.unwrap_or_else(|| {
-            let product = session.device.product.clone();
-            let seat = Arc::new(Seat::new(id.clone(), product, &self.bounds));
-            shard.insert(id.clone(), seat.clone());
+            let seat = Seat::new(name.clone(), owner, &self.bounds, &self.terms);
+            let seat = Arc::new(seat);
+            shard.insert(name.clone(), seat.clone());
             seat
         });
         arrival.connack.session_present = present;
         let mut state = seat.lock();
         state.arrive(arrival, now);
-        if let Some(reason) = self.closed_since(id, session.id, since) {
+        if let Some(reason) = self.closed_since(name, id, since) {
             state.close_live(Closing::Told(reason));
         }
         drop(state);
@@ -215,12 +230,12 @@ impl Router {
     /// The connection of a seat is gone.
     pub(crate) fn leave(&self, seat: &Arc<Seat>, session: SessionId, forget: bool) {
         let now = self.now();
-        let mut shard = self.shard(&seat.iot_id).lock();
+        let mut shard = self.shard(&seat.name).lock();
         let mut state = seat.lock();
         if state.live_session() != Some(session) {
             return;
         }
-        let longest = now.saturating_add(millis(self.bounds.session_life));
+        let longest = now.saturating_add(millis(self.terms.session_life));
         let until = state.leave(now).map_or(longest, |until| until.min(longest));
         if forget || until <= now {
             self.vacate(seat, &state.mqtt, None);
@@ -253,7 +268,7 @@ impl Router {
             let Some(((until, _), seat)) = seat else {
                 return;
             };
-            let mut shard = self.shard(&seat.iot_id).lock();
+            let mut shard = self.shard(&seat.name).lock();
             let mut state = seat.lock();
             if state.until == Some(until) {
                 state.until = None;
@@ -356,7 +371,7 @@ impl Router {
         let mut seats: Vec<Arc<Seat>> = Vec::new();
         let mut groups: HashMap<Box<str>, Vec<Arc<Seat>>> = HashMap::new();
         self.routes.read().matching(&message.topic, |route, ()| {
-            if product.is_some_and(|product| *product != route.seat.product) {
+            if product.is_some_and(|product| !route.seat.owner.is_of(product)) {
                 return;
             }
             match &route.group {
@@ -414,7 +429,7 @@ impl Router {
         match to {
             Audience::Device(id) => {
                 let mut tally = Tally::default();
-                if let Some(seat) = self.find(id) {
+                if let Some(seat) = self.find(id.as_str()) {
                     tally.add(seat.publish(message, None, self.now()));
                 }
                 tally
@@ -448,13 +463,13 @@ impl Router {
     /// arrives, so it is written down before we look.
     pub(crate) fn close(&self, iot_id: &IotId, session: Option<SessionId>, reason: CloseReason) {
         self.write_down(iot_id, session, reason);
-        let Some(seat) = self.find(iot_id) else {
+        let Some(seat) = self.find(iot_id.as_str()) else {
             return;
         };
         if seat.close(session, Closing::Told(reason)) || reason != CloseReason::Deleted {
             return;
         }
-        let mut shard = self.shard(iot_id).lock();
+        let mut shard = self.shard(iot_id.as_str()).lock();
         let mut state = seat.lock();
         if state.live_session().is_none() {
             let until = state.until.take();
@@ -480,12 +495,7 @@ impl Router {
         });
     }
 
-    fn closed_since(
-        &self,
-        iot_id: &IotId,
-        session: SessionId,
-        since: Instant,
-    ) -> Option<CloseReason> {
+    fn closed_since(&self, name: &str, session: SessionId, since: Instant) -> Option<CloseReason> {
         if self.stopping.load(Ordering::Acquire) {
             return Some(CloseReason::Stopping);
         }
@@ -495,14 +505,14 @@ impl Router {
             .rev()
             .take_while(|word| word.at >= since)
             .find(|word| {
-                word.iot_id == *iot_id && word.session.is_none_or(|named| named == session)
+                word.iot_id.as_str() == name && word.session.is_none_or(|named| named == session)
             })
             .map(|word| word.reason)
     }
 
     /// Commands wait for a device.
     pub(crate) fn commands_wait(&self, iot_id: &IotId) {
-        if let Some(seat) = self.find(iot_id) {
+        if let Some(seat) = self.find(iot_id.as_str()) {
             seat.commands_wait();
         }
     }
@@ -523,12 +533,12 @@ fn millis(time: Duration) -> Millis {
 }
 
 /// Takes a seat out of its shard, unless another one has its place.
-fn remove(shard: &mut HashMap<IotId, Arc<Seat>>, seat: &Arc<Seat>) {
+fn remove(shard: &mut HashMap<Arc<str>, Arc<Seat>>, seat: &Arc<Seat>) {
     if shard
-        .get(&seat.iot_id)
+        .get(&seat.name)
         .is_some_and(|other| Arc::ptr_eq(other, seat))
     {
-        shard.remove(&seat.iot_id);
+        shard.remove(&seat.name);
     }
 }
 

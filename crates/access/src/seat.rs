@@ -1,14 +1,14 @@
-//! The place of one device among those who send and receive: its MQTT session, which may outlive
+//! The place of one client, a device or a guest, among those who send and receive: its MQTT session, which may outlive
 //! its connection, and the bytes that wait to be written to that connection.
 //!
 //! Whoever has a message for the device appends it here, already encoded, under a short lock, and
 //! wakes the connection only if nothing waited before; the connection takes all that waits at once.
 
-use crate::settings::Bounds;
+use crate::settings::{Bounds, Terms};
 use bytes::BytesMut;
 use hub::edge::Outbound;
 use model::{
-    id::{IotId, ProductKey, SessionId},
+    id::{ProductKey, SessionId},
     port::CloseReason,
 };
 use parking_lot::{Mutex, MutexGuard};
@@ -25,17 +25,31 @@ use wire::mqtt::{
 
 /// QoS 1 messages on their way to one device at once.
 const INFLIGHT: NonZeroU16 = NonZeroU16::new(32).expect("not zero");
-/// QoS 1 and 2 messages of an MQTT 5 client that may be unanswered at once. Clients of 3.x know no
-/// such bound; their messages are left on the line instead.
-pub(crate) const RECEIVE_MAXIMUM: NonZeroU16 = NonZeroU16::new(256).expect("not zero");
 /// A connection with so many times `Bounds::outgoing` waiting is cut.
 const OVERDUE: usize = 4;
 
-/// A device's place.
+/// A client's place.
 pub(crate) struct Seat {
-    pub(crate) iot_id: IotId,
-    pub(crate) product: ProductKey,
+    /// The id of a device, or the client id of a guest.
+    pub(crate) name: Arc<str>,
+    pub(crate) owner: Owner,
     state: Mutex<State>,
+}
+
+/// Whose a seat is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Owner {
+    /// A device of this product.
+    Device(ProductKey),
+    /// A guest who came under this user name.
+    Guest(Option<Box<str>>),
+}
+
+impl Owner {
+    /// Whether it is a device of that product.
+    pub(crate) fn is_of(&self, product: &ProductKey) -> bool {
+        matches!(self, Self::Device(own) if own == product)
+    }
 }
 
 /// What is behind the lock.
@@ -103,18 +117,18 @@ pub(crate) enum Handed {
 }
 
 impl Seat {
-    pub(crate) fn new(iot_id: IotId, product: ProductKey, bounds: &Bounds) -> Self {
+    pub(crate) fn new(name: Arc<str>, owner: Owner, bounds: &Bounds, terms: &Terms) -> Self {
         let limits = Limits {
             inflight: INFLIGHT,
-            receive_maximum: RECEIVE_MAXIMUM,
+            receive_maximum: terms.receive_maximum,
             queued: bounds.queue,
             queued_bytes: bounds.queue_bytes,
             overflow: Overflow::DropOldest,
             subscriptions: bounds.filters,
         };
         Self {
-            iot_id,
-            product,
+            name,
+            owner,
             state: Mutex::new(State {
                 mqtt: Session::new(limits),
                 live: None,

@@ -1,7 +1,9 @@
 //! What an operator may choose.
 
 use crate::{listen::HttpService, tls::Tls};
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use async_trait::async_trait;
+use model::port::Random;
+use std::{net::SocketAddr, num::NonZeroU16, sync::Arc, time::Duration};
 
 /// All of it.
 pub struct Settings {
@@ -22,6 +24,82 @@ pub struct Listener {
     pub security: Security,
     /// What may be spoken.
     pub speaks: Speaks,
+    /// Whether it is a plain listener, whose clients are no devices.
+    pub plain: Option<Plain>,
+}
+
+/// A listener for MQTT clients that are no devices. They have a topic tree of their own, from which
+/// no way leads to the topics of devices, and may use any topic in it.
+#[derive(Clone)]
+pub struct Plain {
+    /// Whether a client may come without a user name.
+    pub anonymous: bool,
+    /// Who knows user names and passwords. Without one, user names mean nothing.
+    pub porter: Option<Arc<dyn Porter>>,
+    /// Topic filters whose topics nobody may publish or subscribe to.
+    pub refuse: Vec<String>,
+    /// Highest QoS.
+    pub qos: u8,
+    /// Whether messages may be retained.
+    pub retain: bool,
+    /// What its connections may use of MQTT.
+    pub terms: Terms,
+    /// For the client ids that we assign.
+    pub random: Arc<dyn Random>,
+}
+
+/// Knows user names and passwords.
+#[async_trait]
+pub trait Porter: Send + Sync {
+    /// Whether this is the password of that user.
+    async fn admits(&self, user: &str, password: &[u8]) -> bool;
+}
+
+/// What a connection may use of MQTT, and is told in CONNACK where the version has words for it
+/// (MQTT 5 §3.2.2.3).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Terms {
+    /// QoS 1 and 2 messages of a client that may be unanswered at once. Clients of 3.x know no such
+    /// bound; their messages are left on the line instead.
+    pub receive_maximum: NonZeroU16,
+    /// Bytes of a packet other than CONNECT.
+    pub packet: usize,
+    /// Topic aliases that a client may use.
+    pub topic_aliases: u16,
+    /// The longest keep alive in seconds; 0 takes what clients of MQTT 5 ask for.
+    pub keep_alive: u16,
+    /// How long a session is kept for a client that is away.
+    pub session_life: Duration,
+    /// Whether a client may come without a client id and gets one.
+    pub assign_ids: bool,
+    /// What a client that asks for Response Information is told: a topic under which it may have
+    /// its answers.
+    pub response_information: Option<String>,
+    /// Whether subscriptions may have wildcards.
+    pub wildcards: bool,
+    /// Whether subscriptions may have identifiers.
+    pub identifiers: bool,
+    /// Whether subscriptions may be shared.
+    pub shared: bool,
+}
+
+impl Terms {
+    /// Those of devices, within these bounds.
+    pub fn of(bounds: &Bounds) -> Self {
+        const RECEIVE_MAXIMUM: NonZeroU16 = NonZeroU16::new(256).expect("not zero");
+        Self {
+            receive_maximum: RECEIVE_MAXIMUM,
+            packet: bounds.packet,
+            topic_aliases: 0,
+            keep_alive: 0,
+            session_life: bounds.session_life,
+            assign_ids: true,
+            response_information: None,
+            wildcards: true,
+            identifiers: true,
+            shared: true,
+        }
+    }
 }
 
 /// Whether a listener speaks TLS. What a client wants is seen from its first byte

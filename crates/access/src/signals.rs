@@ -26,19 +26,19 @@ pub(crate) async fn pass_on(gate: Arc<Gate>, mut signals: Receiver<Signal>) {
 
 fn act(gate: &Gate, signal: Signal) {
     match signal {
-        Signal::CommandsWait { iot_id } => gate.router.commands_wait(&iot_id),
+        Signal::CommandsWait { iot_id } => gate.devices.commands_wait(&iot_id),
         Signal::Close {
             iot_id,
             session,
             reason,
-        } => gate.router.close(&iot_id, session, reason),
+        } => gate.devices.close(&iot_id, session, reason),
         Signal::Publish {
             to,
             topic,
             payload,
             qos,
         } => match message(topic, payload, qos) {
-            Some(message) => gate.count(gate.router.announce(&to, &Arc::new(message))),
+            Some(message) => gate.count(gate.devices.announce(&to, &Arc::new(message))),
             None => debug!("a message for a topic that cannot be"),
         },
     }

@@ -2,5 +2,6 @@
 
 pub mod digest;
 pub mod hmac;
+pub mod password;
 pub mod seal;
 pub mod secret;

@@ -9,6 +9,7 @@ pub(crate) mod ask;
 mod audit;
 pub(crate) mod client;
 mod device;
+mod plain;
 mod product;
 mod run;
 mod table;
@@ -114,6 +115,9 @@ enum Command {
     /// Policies: what sub-users may do.
     #[command(subcommand)]
     Policy(account::Policy),
+    /// Users of the plain MQTT listener.
+    #[command(subcommand)]
+    Plain(plain::Plain),
     /// The audit log.
     #[command(subcommand)]
     Audit(audit::Audit),
@@ -250,6 +254,7 @@ fn dispatch(desk: &mut Desk, command: Command) -> Result<ExitCode, Failure> {
         Command::User(command) => account::run_user(desk, command)?,
         Command::Key(command) => account::run_key(desk, command)?,
         Command::Policy(command) => account::run_policy(desk, command)?,
+        Command::Plain(command) => plain::run(desk, command)?,
         Command::Audit(command) => return audit::run(desk, command),
         Command::Version => version(desk)?,
     }

@@ -15,6 +15,7 @@ use hub::limits::Limits;
 use serde::{Deserialize, Serialize};
 use std::{
     net::{Ipv4Addr, SocketAddr},
+    num::NonZeroU16,
     path::PathBuf,
 };
 
@@ -56,22 +57,119 @@ pub struct Listen {
     pub http: Socket,
     /// HTTP, WebSocket and MQTT over TLS only.
     pub https: Socket,
+    /// MQTT for clients that are no devices, with a topic tree of their own; off by default.
+    pub plain: Plain,
 }
 
 impl Listen {
     /// Every socket with its name.
-    pub fn all(&self) -> [(&'static str, &Socket); 4] {
+    pub fn all(&self) -> [(&'static str, Socket); 5] {
         [
-            ("mqtt", &self.mqtt),
-            ("mqtts", &self.mqtts),
-            ("http", &self.http),
-            ("https", &self.https),
+            ("mqtt", self.mqtt),
+            ("mqtts", self.mqtts),
+            ("http", self.http),
+            ("https", self.https),
+            ("plain", self.plain.socket()),
         ]
     }
 }
 
-/// One listening socket.
+/// The plain listener: MQTT and WebSocket for clients that are no devices.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Plain {
+    /// Address and port; port 0 takes a free one.
+    pub address: SocketAddr,
+    /// Whether it is not opened at all.
+    pub off: bool,
+    /// Whether TLS is spoken.
+    pub tls: PlainTls,
+    /// Whether a client may come without a user name.
+    pub anonymous: bool,
+    /// A file with a line `user:hash` for each user, as `muster plain passwd` writes it.
+    pub password_file: Option<PathBuf>,
+    /// Topic filters whose topics nobody may publish or subscribe to.
+    pub refuse: Vec<String>,
+    /// QoS 1 and 2 messages of a client that may be unanswered at once.
+    pub receive_maximum: NonZeroU16,
+    /// Bytes of a packet.
+    pub maximum_packet_size: u32,
+    /// Topic aliases that a client may use; 0 for none.
+    pub topic_alias_maximum: u16,
+    /// The longest keep alive in seconds for clients of MQTT 5; 0 takes what they ask for.
+    pub server_keep_alive: u16,
+    /// The highest QoS.
+    pub maximum_qos: u8,
+    /// Whether messages may be retained.
+    pub retain_available: bool,
+    /// How long a session is kept for a client that is away, in seconds.
+    pub session_expiry_maximum: u32,
+    /// Whether a client without a client id gets one.
+    pub assign_client_ids: bool,
+    /// A topic under which clients that ask may have their answers.
+    pub response_information: Option<String>,
+    /// Whether subscriptions may have wildcards.
+    pub wildcard_subscriptions: bool,
+    /// Whether subscriptions may have identifiers.
+    pub subscription_identifiers: bool,
+    /// Whether subscriptions may be shared.
+    pub shared_subscriptions: bool,
+}
+
+impl Plain {
+    /// Its address, and whether it is off.
+    pub fn socket(&self) -> Socket {
+        Socket {
+            address: self.address,
+            off: self.off,
+        }
+    }
+
+    /// Whether everybody may come in, from other machines too.
+    pub fn is_open_to_strangers(&self) -> bool {
+        !self.off && self.anonymous && !self.address.ip().is_loopback()
+    }
+}
+
+impl Default for Plain {
+    fn default() -> Self {
+        Self {
+            address: SocketAddr::from((Ipv4Addr::LOCALHOST, 1884)),
+            off: true,
+            tls: PlainTls::Recognised,
+            anonymous: false,
+            password_file: None,
+            refuse: Vec::new(),
+            receive_maximum: NonZeroU16::new(256).expect("not zero"),
+            maximum_packet_size: 1024 * 1024,
+            topic_alias_maximum: 16,
+            server_keep_alive: 0,
+            maximum_qos: 2,
+            retain_available: true,
+            session_expiry_maximum: 24 * 60 * 60,
+            assign_client_ids: true,
+            response_information: None,
+            wildcard_subscriptions: true,
+            subscription_identifiers: true,
+            shared_subscriptions: true,
+        }
+    }
+}
+
+/// Whether the plain listener speaks TLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PlainTls {
+    /// Never.
+    Off,
+    /// Always.
+    On,
+    /// As the client likes, which is seen from its first byte.
+    Recognised,
+}
+
+/// One listening socket.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Socket {
     /// Address and port; port 0 takes a free one.
@@ -220,6 +318,7 @@ impl Default for Config {
                 mqtts: on(8883),
                 http: on(8080),
                 https: on(8443),
+                plain: Plain::default(),
             },
             tls: Tls {
                 certificate: None,
@@ -279,10 +378,14 @@ impl Config {
         Self {
             data: data.into(),
             listen: Listen {
-                mqtt: free.clone(),
-                mqtts: free.clone(),
-                http: free.clone(),
+                mqtt: free,
+                mqtts: free,
+                http: free,
                 https: free,
+                plain: Plain {
+                    address: free.address,
+                    ..Plain::default()
+                },
             },
             ..Self::default()
         }

@@ -154,6 +154,7 @@ pub(crate) fn examine(choices: &Choices) -> Report {
     trust::certificate(&patient, &mut report);
     trust::clock(&patient, &mut report);
     network::listeners(&patient, &mut report);
+    network::plain(&patient, &mut report);
     network::files(&patient, &mut report);
     trust::old_device(&patient, &mut report);
     data::engines(&patient, &mut report);

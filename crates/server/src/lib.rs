@@ -15,6 +15,7 @@ mod first_start;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
 mod http;
+mod plain;
 mod serve;
 #[cfg(test)]
 mod stage;

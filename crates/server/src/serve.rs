@@ -2,10 +2,11 @@
 
 use crate::{
     admin::{self, About, Admin, Local},
-    config::{Config, Socket},
+    config::{Config, PlainTls, Socket},
     engine::{SystemRandom, WallClock},
     first_start::{self, FirstStart},
     http::{Front, stopped},
+    plain,
 };
 use access::{Access, Bounds, HttpService, Listener, Security, Settings, Speaks, tls::Tls};
 use aliyun::device::Alink;
@@ -65,16 +66,21 @@ pub struct Addresses {
     /// HTTPS.
     #[schema(value_type = Option<String>)]
     pub https: Option<SocketAddr>,
+    /// MQTT for clients that are no devices.
+    #[schema(value_type = Option<String>)]
+    #[serde(default)]
+    pub plain: Option<SocketAddr>,
 }
 
 impl Addresses {
     /// Every listener with its address.
-    pub fn all(&self) -> [(&'static str, Option<SocketAddr>); 4] {
+    pub fn all(&self) -> [(&'static str, Option<SocketAddr>); 5] {
         [
             ("mqtt", self.mqtt),
             ("mqtts", self.mqtts),
             ("http", self.http),
             ("https", self.https),
+            ("plain", self.plain),
         ]
     }
 }
@@ -105,6 +111,9 @@ pub enum StartError {
     /// The first account.
     #[error("the first account: {0}")]
     Account(#[from] AccountError),
+    /// The plain listener's password file.
+    #[error("listen.plain.password_file: {0}")]
+    Plain(String),
     /// A listener.
     #[error(
         "listening: {0}\n    → stop what uses the address, or set another one: --set listen.mqtt.address=0.0.0.0:1884, or --set listen.mqtt.off=true"
@@ -201,7 +210,7 @@ pub async fn start_with(
         Box::pin(serving.clone().serve(stream, peer))
     });
     let settings = Settings {
-        listeners: listeners(&addresses, &tls),
+        listeners: listeners(&config, &addresses, &tls, &random)?,
         http: Some(service),
         bounds: bounds(&config),
     };
@@ -365,7 +374,7 @@ struct Reserved {
 /// strangers and not from our listener (SO_REUSEADDR).
 fn reserve(config: &Config) -> io::Result<Reserved> {
     let mut sockets = Vec::new();
-    let mut keep = |socket: &Socket| {
+    let mut keep = |socket: Socket| {
         if socket.off || socket.address.port() != 0 {
             return Ok((!socket.off).then_some(socket.address));
         }
@@ -382,10 +391,11 @@ fn reserve(config: &Config) -> io::Result<Reserved> {
     };
     let listen = &config.listen;
     let addresses = Addresses {
-        mqtt: keep(&listen.mqtt)?,
-        mqtts: keep(&listen.mqtts)?,
-        http: keep(&listen.http)?,
-        https: keep(&listen.https)?,
+        mqtt: keep(listen.mqtt)?,
+        mqtts: keep(listen.mqtts)?,
+        http: keep(listen.http)?,
+        https: keep(listen.https)?,
+        plain: keep(listen.plain.socket())?,
     };
     Ok(Reserved {
         addresses,
@@ -393,7 +403,12 @@ fn reserve(config: &Config) -> io::Result<Reserved> {
     })
 }
 
-fn listeners(addresses: &Addresses, tls: &Arc<Tls>) -> Vec<Listener> {
+fn listeners(
+    config: &Config,
+    addresses: &Addresses,
+    tls: &Arc<Tls>,
+    random: &Arc<dyn Random>,
+) -> Result<Vec<Listener>, StartError> {
     let mqtt = Speaks {
         mqtt: true,
         websocket: true,
@@ -404,7 +419,7 @@ fn listeners(addresses: &Addresses, tls: &Arc<Tls>) -> Vec<Listener> {
         websocket: true,
         http: true,
     };
-    [
+    let mut listeners: Vec<_> = [
         (addresses.mqtt, Security::Either(tls.clone()), mqtt),
         (addresses.mqtts, Security::Encrypted(tls.clone()), mqtt),
         (addresses.http, Security::Clear, http),
@@ -420,9 +435,25 @@ fn listeners(addresses: &Addresses, tls: &Arc<Tls>) -> Vec<Listener> {
             address: address?,
             security,
             speaks,
+            plain: None,
         })
     })
-    .collect()
+    .collect();
+    if let Some(address) = addresses.plain {
+        let settings = &config.listen.plain;
+        let plain = plain::settings(settings, random.clone()).map_err(StartError::Plain)?;
+        listeners.push(Listener {
+            address,
+            security: match settings.tls {
+                PlainTls::Off => Security::Clear,
+                PlainTls::On => Security::Encrypted(tls.clone()),
+                PlainTls::Recognised => Security::Either(tls.clone()),
+            },
+            speaks: mqtt,
+            plain: Some(plain),
+        });
+    }
+    Ok(listeners)
 }
 
 fn bounds(config: &Config) -> Bounds {

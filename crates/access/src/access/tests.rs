@@ -2,12 +2,13 @@
 
 mod bounds;
 mod channels;
+mod guests;
 mod routing;
 mod sessions;
 
 use super::*;
 use crate::{
-    Bounds, BoxedStream, Listener, Security, Speaks,
+    Bounds, BoxedStream, Listener, Plain, Porter, Security, Speaks, Terms,
     desk::Desk,
     tls::{self, Tls},
 };
@@ -287,7 +288,7 @@ fn to(topic: &str, payload: &'static str, qos: u8) -> Outbound {
     }
 }
 
-/// A server with three listeners: everything, TLS only, MQTT only.
+/// A server with three listeners: everything, TLS only, MQTT only; and perhaps a plain one.
 struct Server {
     running: Running,
     notes: Arc<Notes>,
@@ -301,6 +302,11 @@ fn server() -> Server {
 }
 
 fn server_with(bounds: Bounds) -> Server {
+    server_of(bounds, None)
+}
+
+/// A server with a plain listener behind the others, at index 3.
+fn server_of(bounds: Bounds, plain: Option<Plain>) -> Server {
     let (folder, settings) = tls::tests::sample();
     let tls = Arc::new(Tls::new(&settings).unwrap());
     let address = "127.0.0.1:0".parse().unwrap();
@@ -313,6 +319,7 @@ fn server_with(bounds: Bounds) -> Server {
         address,
         security,
         speaks,
+        plain: None,
     };
     let bare = Speaks {
         mqtt: true,
@@ -320,12 +327,17 @@ fn server_with(bounds: Bounds) -> Server {
         http: false,
     };
     let http: crate::HttpService = Arc::new(|stream, peer| Box::pin(echo(stream, peer)));
+    let mut listeners = vec![
+        listener(Security::Either(tls.clone()), all),
+        listener(Security::Encrypted(tls.clone()), all),
+        listener(Security::Clear, bare),
+    ];
+    listeners.extend(plain.map(|plain| Listener {
+        plain: Some(plain),
+        ..listener(Security::Either(tls), Speaks { http: false, ..all })
+    }));
     let settings = Settings {
-        listeners: vec![
-            listener(Security::Either(tls.clone()), all),
-            listener(Security::Encrypted(tls), all),
-            listener(Security::Clear, bare),
-        ],
+        listeners,
         http: Some(http),
         bounds,
     };
@@ -399,7 +411,12 @@ impl Server {
     }
 
     async fn client(&self, connect: Connect) -> Client {
-        let mut client = Client::new(Box::new(self.tcp(0).await), connect.version);
+        self.client_of(0, connect).await
+    }
+
+    /// A client of a listener that is let in.
+    async fn client_of(&self, listener: usize, connect: Connect) -> Client {
+        let mut client = Client::new(Box::new(self.tcp(listener).await), connect.version);
         client.send(&Packet::Connect(Box::new(connect))).await;
         assert_eq!(client.connack().await, ReasonCode::Success);
         client
@@ -543,7 +560,13 @@ impl Client {
             Some(Packet::Publish(publish)) => {
                 if let Some(id) = publish.packet_id {
                     let ack = Ack::new(id, ReasonCode::Success);
-                    self.send(&Packet::PubAck(ack)).await;
+                    if publish.qos == QoS::ExactlyOnce {
+                        self.send(&Packet::PubRec(ack.clone())).await;
+                        assert!(matches!(self.next().await, Some(Packet::PubRel(_))));
+                        self.send(&Packet::PubComp(ack)).await;
+                    } else {
+                        self.send(&Packet::PubAck(ack)).await;
+                    }
                 }
                 let payload = String::from_utf8(publish.payload.to_vec()).unwrap();
                 (publish.topic.to_string(), payload)

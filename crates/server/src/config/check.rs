@@ -1,6 +1,7 @@
 //! Whether a configuration can work; every message says what to write instead.
 
 use super::{Config, source::Choices, source::Loaded};
+use crate::plain::PasswordFile;
 use model::id::NodeId;
 use std::{
     collections::BTreeMap,
@@ -74,7 +75,7 @@ pub(super) fn keys() -> Vec<String> {
 
 /// Whether the value of a key is a list.
 pub(super) fn is_list(key: &str) -> bool {
-    key == "tls.names"
+    matches!(key, "tls.names" | "listen.plain.refuse")
 }
 
 /// The key that `wrong` was probably meant to be.
@@ -104,10 +105,26 @@ pub(super) fn advice(key: &str) -> &'static str {
             "write \"error\", \"warn\", \"info\", \"debug\" or \"trace\", or by room: \"info,access=debug\""
         }
         "master_key.env" => "write the name of an environment variable that holds 64 hex digits",
+        "listen.plain.tls" => "write \"off\", \"on\" or \"recognised\"",
+        "listen.plain.refuse" => "write topic filters, such as refuse = [\"secret/#\"]",
+        "listen.plain.password_file" => "write the path of a file, in quotes",
+        "listen.plain.maximum_qos" => "write 0, 1 or 2",
+        "listen.plain.receive_maximum" => "write a number from 1 to 65535",
+        "listen.plain.maximum_packet_size" => "write a number of bytes from 128 to 268435460",
+        "listen.plain.topic_alias_maximum" | "listen.plain.server_keep_alive" => {
+            "write a number from 0 to 65535"
+        }
+        "listen.plain.session_expiry_maximum" => "write a number of seconds from 0 to 4294967295",
+        "listen.plain.response_information" => "write a topic, such as \"answers\", in quotes",
         key if key.ends_with(".address") => {
             "write an address and a port, such as \"0.0.0.0:1883\" or \"[::]:1883\""
         }
-        key if key.ends_with(".off") || key.starts_with("security.") => "write true or false",
+        key if key.ends_with(".off")
+            || key.starts_with("security.")
+            || key.starts_with("listen.plain.") =>
+        {
+            "write true or false"
+        }
         key if key.ends_with("_port") => "write a port from 1 to 65535",
         key if key.starts_with("tls.") || key == "master_key.file" => {
             "write the path of a file, in quotes"
@@ -164,6 +181,7 @@ pub(super) fn check(loaded: &Loaded, choices: &Choices) -> Vec<Problem> {
         check.wrong("node", format!("{:?}: it {}", config.node, bad.rule));
     }
     listeners(&mut check);
+    plain(&mut check);
     tls(&mut check);
     public(&mut check);
     master_key(&mut check, choices);
@@ -200,6 +218,56 @@ fn listeners(check: &mut Check<'_>) {
                         "give it a port of its own, such as {}, or write off = true for one of the two",
                         SocketAddr::new(address.ip(), free_port(&open, address.port()))
                     ),
+                );
+            }
+        }
+    }
+}
+
+fn plain(check: &mut Check<'_>) {
+    let plain = check.loaded.config.listen.plain.clone();
+    for filter in &plain.refuse {
+        if let Err(error) = wire::mqtt::TopicFilter::try_from(filter.as_str()) {
+            check.wrong("listen.plain.refuse", format!("{filter:?}: {error}"));
+        }
+    }
+    if plain.maximum_qos > 2 {
+        check.wrong(
+            "listen.plain.maximum_qos",
+            format!("{} is no QoS", plain.maximum_qos),
+        );
+    }
+    if !(128..=268_435_460).contains(&plain.maximum_packet_size) {
+        check.wrong(
+            "listen.plain.maximum_packet_size",
+            format!("{} bytes", plain.maximum_packet_size),
+        );
+    }
+    if let Some(told) = &plain.response_information
+        && let Err(error) = wire::mqtt::TopicName::try_from(told.as_str())
+    {
+        check.wrong(
+            "listen.plain.response_information",
+            format!("{told:?}: {error}"),
+        );
+    }
+    if plain.off {
+        return;
+    }
+    match &plain.password_file {
+        None if !plain.anonymous => check.mend(
+            "listen.plain.password_file",
+            "is not set, so nobody could enter the plain listener",
+            "make one with `muster plain passwd FILE USER` and name it here, or write \
+             anonymous = true in [listen.plain] to let everybody in",
+        ),
+        None => {}
+        Some(file) => {
+            if let Err(error) = PasswordFile::open(file) {
+                check.mend(
+                    "listen.plain.password_file",
+                    error,
+                    "make its lines with `muster plain passwd FILE USER`",
                 );
             }
         }
@@ -525,6 +593,22 @@ mod tests {
             ("[log]\nformat = \"xml\"\n", "\"text\" or \"json\""),
             ("[master_key]\nenv = \"NO_SUCH\"\n", "openssl rand -hex 32"),
             ("[listen\n", "is not TOML"),
+            (
+                "[listen.plain]\noff = false\n",
+                "nobody could enter the plain listener",
+            ),
+            (
+                "[listen.plain]\noff = false\npassword_file = \"/nowhere/users\"\n",
+                "/nowhere/users cannot be read",
+            ),
+            (
+                "[listen.plain]\noff = false\npassword_file = \"/etc/hostname\"\n",
+                "/etc/hostname line 1: is not written as user:hash",
+            ),
+            ("[listen.plain]\nrefuse = [\"a#\"]\n", "\"a#\""),
+            ("[listen.plain]\nmaximum_qos = 3\n", "write 0, 1 or 2"),
+            ("[listen.plain]\nmaximum_packet_size = 5\n", "128"),
+            ("[listen.plain]\ntls = \"maybe\"\n", "\"recognised\""),
             (
                 "[listen.mqtt]\noff = true\n[listen.mqtts]\noff = true\n[listen.http]\noff = true\n[listen.https]\noff = true\n",
                 "nobody could connect",

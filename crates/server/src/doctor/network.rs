@@ -54,6 +54,22 @@ pub(super) fn listeners(patient: &Patient, report: &mut Report) {
     }
 }
 
+/// A plain listener that lets everybody in should not be reachable by everybody.
+pub(super) fn plain(patient: &Patient, report: &mut Report) {
+    if patient.config.listen.plain.is_open_to_strangers() {
+        report.warn(
+            "plain listener",
+            format!(
+                "it lets everybody in at {}",
+                patient.config.listen.plain.address
+            ),
+            "make a password file with `muster plain passwd FILE USER`, name it in \
+             listen.plain.password_file and set listen.plain.anonymous = false; or set \
+             listen.plain.address to a loopback address",
+        );
+    }
+}
+
 /// Whether the system lets us have as many connections as the configuration does.
 pub(super) fn files(patient: &Patient, report: &mut Report) {
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
