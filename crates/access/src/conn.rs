@@ -305,7 +305,7 @@ impl<S: Duplex> Conn<S> {
                 Effect::Auth(_) => return Err(End::Broken(ReasonCode::ProtocolError)),
                 Effect::Close(reason) => return Err(End::Broken(reason)),
                 // The seat has written these.
-                Effect::Send(_) | Effect::Publish(_) => {}
+                Effect::Send(_) | Effect::Publish(_) | Effect::Note(_) => {}
             }
         }
         Ok(())

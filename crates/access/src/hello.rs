@@ -557,6 +557,7 @@ async fn visit<S: Duplex>(
             qos: message.qos.min(QoS::AtLeastOnce),
             retain: false,
             subscription_ids: Vec::new(),
+            mark: 0,
             message: Arc::new(message),
         };
         let _ = session.publish(delivery, 0, &mut effects);
@@ -572,7 +573,7 @@ async fn visit<S: Duplex>(
                     Effect::Deliver(_, Some(ticket)) => {
                         session.acknowledge(ticket, ReasonCode::Success, &mut effects);
                     }
-                    Effect::Deliver(_, None) => {}
+                    Effect::Deliver(_, None) | Effect::Note(_) => {}
                     Effect::Subscribe(request) => {
                         let refused = vec![ReasonCode::NotAuthorized; request.filters.len()];
                         session.subscribe(&request, &refused, &mut effects);

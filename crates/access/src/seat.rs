@@ -125,6 +125,7 @@ impl Seat {
             queued_bytes: bounds.queue_bytes,
             overflow: Overflow::DropOldest,
             subscriptions: bounds.filters,
+            durable: false,
         };
         Self {
             name,
@@ -411,6 +412,7 @@ impl State {
                 qos: QoS::AtMostOnce,
                 retain: false,
                 subscription_ids: Vec::new(),
+                mark: 0,
             });
         }
         match delivery {
@@ -469,6 +471,7 @@ impl State {
             | Effect::Unsubscribe(_)
             | Effect::Auth(_)
             | Effect::Disconnected(_)
+            | Effect::Note(_)
             | Effect::Close(_) => return false,
         };
         if was_empty {

@@ -10,6 +10,7 @@ pub mod catalog;
 pub mod commands;
 pub mod devices;
 pub mod journal;
+pub mod log;
 pub mod nonces;
 pub mod presence;
 pub mod secrets;
@@ -17,7 +18,9 @@ pub mod series;
 
 use crate::{
     id::{DeviceKey, IotId, ProductKey},
-    port::{Audit, Bus, Catalog, Commands, Devices, Journal, Nonces, Presence, Secrets, Series},
+    port::{
+        Audit, Bus, Catalog, Commands, Devices, Journal, Log, Nonces, Presence, Secrets, Series,
+    },
 };
 use async_trait::async_trait;
 use std::{any::Any, future::Future, sync::Arc};
@@ -44,6 +47,8 @@ pub struct Engine {
     pub bus: Arc<dyn Bus>,
     /// The audit log.
     pub audit: Arc<dyn Audit>,
+    /// Opaque records.
+    pub log: Arc<dyn Log>,
     /// Whatever the maker needs to open the engine again. Held while the engine is used.
     pub data: Box<dyn Any + Send + Sync>,
 }

@@ -477,6 +477,37 @@ pub trait Bus: Send + Sync {
     fn receive(&self) -> Option<tokio::sync::mpsc::Receiver<Signal>>;
 }
 
+/// A log of opaque records with one appender: what must be known again after the process ended
+/// anyhow, and is too quick and too short-lived for rows. It belongs to a node.
+#[async_trait]
+pub trait Log: Send + Sync {
+    /// Takes a record of at most 128 MiB and gives back its position, one more than that of the
+    /// record before it. Does not wait: the record is on disk when `synced` has reached it.
+    /// Records get there in their order; those that the disk refuses are tried again until it
+    /// takes them. Whoever appends looks at `backlog` and slows down, as nobody else can.
+    fn append(&self, record: Vec<u8>) -> Position;
+    /// The last position that was given; 0 when none was ever.
+    fn head(&self) -> Position;
+    /// The position up to which all is on disk.
+    fn synced(&self) -> Position;
+    /// Returns when `synced` is at `position` or past it.
+    async fn reached(&self, position: Position);
+    /// Bytes that were appended and are not on disk.
+    fn backlog(&self) -> u64;
+    /// Why the disk did not take the last write; none while it takes them.
+    fn trouble(&self) -> Option<Fault>;
+    /// Shows every record that is kept and on disk, in order. Blocks.
+    fn replay(&self, visit: &mut Visit<'_>) -> Result<(), Fault>;
+    /// Forgets records before `position`, as far as that frees files; others are shown by
+    /// `replay` still.
+    async fn forget_before(&self, position: Position) -> Result<(), Fault>;
+    /// Bytes on disk.
+    fn size(&self) -> u64;
+}
+
+/// What `Log::replay` shows a record to.
+pub type Visit<'a> = dyn FnMut(Position, &[u8]) -> Result<(), Fault> + 'a;
+
 /// The audit log. The hub chains the lines; the engine keeps them in order without gaps.
 #[async_trait]
 pub trait Audit: Send + Sync {

@@ -40,6 +40,7 @@ impl Database {
             bus: store.bus,
             data: Box::new((address, folder, Arc::downgrade(&registry))),
             audit: registry,
+            log: store.sessions,
         }
     }
 }

@@ -1,8 +1,9 @@
 //! The embedded engine: all ports in one process and one data folder.
 //!
 //! Start with `Store::open`. What people and races edit is in SQLite (`sql`), facts are in a log
-//! of segment files (`journal`), histories are in an LSM tree (`series`), and who is connected is
-//! in memory (`presence`). This room knows no rule of the product and no vendor.
+//! of segment files (`journal`), what MQTT sessions go through in another (`log`), histories are in
+//! an LSM tree (`series`), and who is connected is in memory (`presence`). This room knows no rule
+//! of the product and no vendor.
 
 pub mod backup;
 mod bus;
@@ -11,16 +12,20 @@ mod fault;
 pub mod fuzz;
 mod home;
 mod journal;
+mod log;
 mod lsm;
 mod presence;
 mod queue;
 mod series;
 mod sql;
+mod tape;
 
 use model::{
     error::Fault,
     id::NodeId,
-    port::{Audit, Bus, Catalog, Commands, Devices, Journal, Nonces, Presence, Secrets, Series},
+    port::{
+        Audit, Bus, Catalog, Commands, Devices, Journal, Log, Nonces, Presence, Secrets, Series,
+    },
 };
 use std::{path::Path, sync::Arc};
 
@@ -80,6 +85,8 @@ pub struct Store {
     pub audit: Arc<dyn Audit>,
     /// Takes copies of the folder while it is in use.
     pub copier: Arc<backup::Copier>,
+    /// What MQTT sessions went through.
+    pub sessions: Arc<dyn Log>,
 }
 
 impl Store {
@@ -108,6 +115,7 @@ impl Store {
             presence: Arc::new(presence::Places::default()),
             bus: Arc::new(bus::Loop::new(options)),
             copier: Arc::new(copier),
+            sessions: Arc::new(log::Records::open(&home, "sessions", options)?),
         })
     }
 }

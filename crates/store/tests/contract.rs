@@ -32,6 +32,7 @@ impl Embedded {
             journal: store.journal,
             bus: store.bus,
             audit: store.audit,
+            log: store.sessions,
             data: Box::new(folder),
         }
     }
@@ -59,4 +60,4 @@ macro_rules! suites {
     )*};
 }
 
-suites! { audit bus catalog commands devices journal nonces presence secrets series }
+suites! { audit bus catalog commands devices journal log nonces presence secrets series }

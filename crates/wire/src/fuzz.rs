@@ -153,6 +153,7 @@ pub fn mqtt_session(data: &[u8]) {
                     qos,
                     retain: false,
                     subscription_ids: vec![],
+                    mark: 0,
                 };
                 let _ = session.publish(delivery, now, &mut out);
             }

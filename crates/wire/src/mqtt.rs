@@ -40,8 +40,8 @@ pub use packet::{
 pub use property::{Place, Properties, Property, SubscriptionId, UserProperty};
 pub use reason::ReasonCode;
 pub use session::{
-    Counts, Delivery, Effect, Expiry, Grant, KeepAlive, Limits, Link, Message, Millis, Offer,
-    Overflow, Session, Subscription, Ticket, Transmit,
+    Counts, Delivery, Due, Effect, Expiry, Grant, KeepAlive, Limits, Link, Message, Millis, Note,
+    Offer, Overflow, Rest, Session, Stage, Subscription, Ticket, Transmit,
 };
 pub use subscriptions::Subscriptions;
 pub use text::{Binary, Secret, Text, TextError};

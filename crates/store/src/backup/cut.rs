@@ -1,6 +1,6 @@
 //! The journal of a folder that nobody has open, cut at a position or a time.
 
-use crate::{home::Home, journal::Facts};
+use crate::{home::Home, tape::Facts};
 use model::{
     error::Fault,
     id::{Position, Time},

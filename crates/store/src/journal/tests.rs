@@ -1,10 +1,12 @@
 //! What a log must survive: unfinished writes, damage, a disk that fails for a while.
 
 use super::*;
+use crate::tape::{path_of, segment};
 use model::{
     fact::What,
     id::{DeviceKey, IotId, NodeId, Time},
 };
+use std::path::PathBuf;
 
 /// A folder whose log is opened again and again.
 struct Place {

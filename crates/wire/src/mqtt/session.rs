@@ -13,8 +13,8 @@ pub use message::{Delivery, Message, Transmit};
 pub use outgoing::{Counts, Offer, Overflow};
 
 use super::packet::{
-    Auth, Connect, Disconnect, Packet, Publish, SubAck, Subscribe, SubscribeOptions, UnsubAck,
-    Unsubscribe, Version,
+    Auth, Connect, Disconnect, Packet, PacketId, Publish, SubAck, Subscribe, SubscribeOptions,
+    UnsubAck, Unsubscribe, Version,
 };
 use super::property::{Properties, SubscriptionId};
 use super::reason::ReasonCode;
@@ -40,6 +40,8 @@ pub struct Limits {
     pub overflow: Overflow,
     /// Subscriptions of the session.
     pub subscriptions: usize,
+    /// Whether the session is written down to outlive the process: it tells what changes by [`Effect::Note`].
+    pub durable: bool,
 }
 
 impl Default for Limits {
@@ -52,6 +54,7 @@ impl Default for Limits {
             queued_bytes: 1 << 20,
             overflow: Overflow::DropOldest,
             subscriptions: 200,
+            durable: false,
         }
     }
 }
@@ -161,8 +164,56 @@ pub enum Effect {
     Auth(Auth),
     /// The client leaves; unless the reason is [`ReasonCode::DisconnectWithWill`], its will is void.
     Disconnected(Disconnect),
+    /// A durable session changed: write it down, before the effects that follow are seen outside.
+    Note(Note),
     /// The client broke the protocol: tell MQTT 5 clients by DISCONNECT, and close.
     Close(ReasonCode),
+}
+
+/// What changed in a durable session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Note {
+    /// A message to the client at QoS 1 or 2 was taken, under this identifier.
+    Taken(PacketId),
+    /// PUBREC came for it.
+    Released(PacketId),
+    /// The session has it no more: it was answered, or dropped.
+    Done(PacketId),
+    /// The client released a QoS 2 identifier of its own; under it comes another message next.
+    Forgotten(PacketId),
+}
+
+/// A message at QoS 1 or 2 that a session has to deliver.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Due {
+    /// Its packet identifier.
+    pub id: PacketId,
+    /// How far it is.
+    pub stage: Stage,
+    /// The message, until PUBREC came.
+    pub delivery: Option<Delivery>,
+}
+
+/// How far a message to the client is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// It was not sent.
+    Waiting,
+    /// It was sent, or may have been; it is sent again with DUP.
+    Sent,
+    /// PUBREC came; PUBREL is sent again.
+    Released,
+}
+
+/// What of a session outlives its connection.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Rest {
+    /// Its subscriptions, oldest first.
+    pub subscriptions: Vec<Subscription>,
+    /// Messages to the client, in their order.
+    pub due: Vec<Due>,
+    /// Identifiers of QoS 2 messages of the client that are stored and not released.
+    pub receipts: Vec<PacketId>,
 }
 
 /// The server's side of an MQTT session (MQTT 3.1.1 §3.1.2.4 and §4.3 to §4.6, MQTT 5 §4.1 and §4.3 to §4.6).
@@ -214,6 +265,28 @@ impl Session {
         }
     }
 
+    /// A session with what another one left; bounds hold for what comes from now on.
+    pub fn restored(limits: Limits, rest: Rest) -> Self {
+        let mut session = Self::new(limits);
+        session.subscriptions = rest.subscriptions;
+        for due in rest.due {
+            session.outgoing.restore(due);
+        }
+        for receipt in rest.receipts {
+            session.incoming.restore(receipt);
+        }
+        session
+    }
+
+    /// What of it outlives its connection.
+    pub fn rest(&self) -> Rest {
+        Rest {
+            subscriptions: self.subscriptions.clone(),
+            due: self.outgoing.due().collect(),
+            receipts: self.incoming.receipts().collect(),
+        }
+    }
+
     /// Ties the session to a connection whose CONNACK was written: sends again, in their order and with DUP, what the
     /// client did not acknowledge [MQTT-4.4.0-1], and then what waited. Of a former connection nothing is left.
     pub fn attach(&mut self, link: Link, now: Millis, out: &mut Vec<Effect>) {
@@ -248,18 +321,27 @@ impl Session {
                 self.incoming
                     .publish(publish, self.limits.receive_maximum, out);
             }
-            Packet::PubRel(ack) => self.incoming.release(ack.packet_id, link.version, out),
+            Packet::PubRel(ack) => {
+                let durable = self.limits.durable;
+                self.incoming
+                    .release(ack.packet_id, link.version, durable, out);
+            }
             Packet::PubAck(ack) => {
-                self.outgoing.acknowledged(ack.packet_id, link.version, out);
+                let limits = &self.limits;
+                self.outgoing
+                    .acknowledged(ack.packet_id, link.version, limits, out);
                 self.pump(now, out);
             }
             Packet::PubRec(ack) => {
+                let limits = &self.limits;
                 self.outgoing
-                    .received(ack.packet_id, ack.reason, link.version, out);
+                    .received(ack.packet_id, ack.reason, link.version, limits, out);
                 self.pump(now, out);
             }
             Packet::PubComp(ack) => {
-                self.outgoing.completed(ack.packet_id, link.version, out);
+                let limits = &self.limits;
+                self.outgoing
+                    .completed(ack.packet_id, link.version, limits, out);
                 self.pump(now, out);
             }
             Packet::Subscribe(subscribe) => out.push(Effect::Subscribe(subscribe)),
@@ -417,6 +499,27 @@ impl Session {
     /// The subscriptions, oldest first.
     pub fn subscriptions(&self) -> &[Subscription] {
         &self.subscriptions
+    }
+
+    /// The QoS 2 identifier that a ticket stands for, until it is answered.
+    pub fn awaited(&self, ticket: Ticket) -> Option<PacketId> {
+        self.incoming.awaited(ticket)
+    }
+
+    /// Whether a message of this weight finds a place without harm to another, see [`Overflow`].
+    pub fn has_place(&self, weight: usize) -> bool {
+        self.outgoing
+            .has_place(weight, self.link.as_ref(), &self.limits)
+    }
+
+    /// Sets how many bytes may wait, where a bound over all sessions leaves less or more room than before.
+    pub const fn set_queued_bytes(&mut self, bytes: usize) {
+        self.limits.queued_bytes = bytes;
+    }
+
+    /// Bytes of the messages that wait, and of a durable session of those in flight too.
+    pub const fn bytes(&self) -> usize {
+        self.outgoing.bytes()
     }
 
     /// Messages in flight to the client.

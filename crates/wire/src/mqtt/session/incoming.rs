@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::num::NonZeroU16;
 
-use super::Effect;
+use super::{Effect, Note};
 use crate::mqtt::packet::{Ack, Packet, PacketId, Publish, QoS, Version};
 use crate::mqtt::reason::ReasonCode;
 
@@ -169,12 +169,44 @@ impl Incoming {
         }
     }
 
+    /// QoS 2 identifiers of messages that are stored and not released.
+    pub(super) fn receipts(&self) -> impl Iterator<Item = PacketId> {
+        let stored = self.receipts.iter().filter(|it| it.stage == Stage::Stored);
+        stored.map(|receipt| receipt.id)
+    }
+
+    /// Takes back an identifier that `receipts` gave.
+    pub(super) fn restore(&mut self, id: PacketId) {
+        // A ticket that was never given.
+        self.first = self.first.max(1);
+        self.receipts.push(Receipt {
+            id,
+            ticket: Ticket(0),
+            stage: Stage::Stored,
+        });
+    }
+
+    /// The QoS 2 identifier that the ticket stands for, if a verdict on it is still awaited.
+    pub(super) fn awaited(&self, ticket: Ticket) -> Option<PacketId> {
+        let found = self.receipts.iter().find(|it| it.ticket == ticket)?;
+        (found.stage != Stage::Stored).then_some(found.id)
+    }
+
     /// PUBREL, which is always answered: PUBCOMP may have been lost.
-    pub(super) fn release(&mut self, id: PacketId, version: Version, out: &mut Vec<Effect>) {
+    pub(super) fn release(
+        &mut self,
+        id: PacketId,
+        version: Version,
+        durable: bool,
+        out: &mut Vec<Effect>,
+    ) {
         let stored = |receipt: &Receipt| receipt.id == id && receipt.stage == Stage::Stored;
         let reason = match self.receipts.iter().position(stored) {
             Some(at) => {
                 self.receipts.swap_remove(at);
+                if durable {
+                    out.push(Effect::Note(Note::Forgotten(id)));
+                }
                 ReasonCode::Success
             }
             None if version.is_v5() => ReasonCode::PacketIdNotFound,

@@ -57,7 +57,7 @@ impl Message {
     }
 
     /// Bytes that a queue counts for it.
-    pub(super) fn weight(&self) -> usize {
+    pub fn weight(&self) -> usize {
         const OVERHEAD: usize = 64;
         OVERHEAD + self.topic.len() + self.payload.len() + self.properties.body_size()
     }
@@ -74,6 +74,8 @@ pub struct Delivery {
     pub retain: bool,
     /// The subscriptions it is for, as far as they have identifiers.
     pub subscription_ids: Vec<SubscriptionId>,
+    /// The caller's own mark, given back with the PUBLISH: such as until when it has to be held back.
+    pub mark: u64,
 }
 
 impl Delivery {
@@ -95,6 +97,7 @@ impl Delivery {
             retain,
             subscription_ids: subscription.id.into_iter().collect(),
             message,
+            mark: 0,
         }
     }
 

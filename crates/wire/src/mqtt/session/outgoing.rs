@@ -1,9 +1,12 @@
 //! Messages to the client: which wait, which are in flight, and what was answered (MQTT 5 §4.3, §4.4, §4.6, §4.9).
+//!
+//! A message gets its packet identifier when it is taken, not when it is sent, so that the identifier is its name for
+//! as long as the session has it.
 
 use std::collections::VecDeque;
 
 use super::message::{Delivery, Transmit};
-use super::{Effect, Limits, Link, Millis};
+use super::{Due, Effect, Limits, Link, Millis, Note, Stage};
 use crate::mqtt::packet::{Ack, Packet, PacketId, QoS, Version};
 use crate::mqtt::reason::ReasonCode;
 
@@ -67,8 +70,10 @@ pub(super) struct Outgoing {
     slots: VecDeque<Slot>,
     /// How many of `slots`, from the front, were sent on this connection.
     sent: usize,
-    queue: VecDeque<Delivery>,
+    queue: VecDeque<(PacketId, Delivery)>,
     queue_bytes: usize,
+    /// Bytes of the messages in flight; counted only for durable sessions.
+    slot_bytes: usize,
     last_id: u16,
     /// How many identifiers behind `last_id` are known to be free.
     free_ids: u16,
@@ -82,6 +87,7 @@ impl Outgoing {
             sent: 0,
             queue: VecDeque::new(),
             queue_bytes: 0,
+            slot_bytes: 0,
             last_id: 0,
             free_ids: u16::MAX,
             counts: Counts {
@@ -99,6 +105,69 @@ impl Outgoing {
 
     pub(super) fn queued(&self) -> usize {
         self.queue.len()
+    }
+
+    /// Bytes of all messages: those that wait, and of a durable session those in flight too.
+    pub(super) const fn bytes(&self) -> usize {
+        self.queue_bytes + self.slot_bytes
+    }
+
+    /// Whether a message of this weight would be taken without harm to another.
+    pub(super) fn has_place(&self, weight: usize, link: Option<&Link>, limits: &Limits) -> bool {
+        link.is_some_and(|link| self.queue.is_empty() && self.has_room(link, limits))
+            || self.fits(weight, limits)
+    }
+
+    /// All messages, in their order.
+    pub(super) fn due(&self) -> impl Iterator<Item = Due> {
+        let slots = self.slots.iter().map(|slot| match &slot.state {
+            State::Published(delivery) => Due {
+                id: slot.id,
+                stage: Stage::Sent,
+                delivery: Some(delivery.clone()),
+            },
+            State::Released => Due {
+                id: slot.id,
+                stage: Stage::Released,
+                delivery: None,
+            },
+        });
+        let queue = self.queue.iter().map(|(id, delivery)| Due {
+            id: *id,
+            stage: Stage::Waiting,
+            delivery: Some(delivery.clone()),
+        });
+        slots.chain(queue)
+    }
+
+    /// Takes back what `due` gave.
+    pub(super) fn restore(&mut self, due: Due) {
+        let Due {
+            id,
+            stage,
+            delivery,
+        } = due;
+        match (stage, delivery) {
+            (Stage::Released, _) => self.slots.push_back(Slot {
+                id,
+                state: State::Released,
+            }),
+            (Stage::Sent, Some(delivery)) => {
+                self.slot_bytes += delivery.message.weight();
+                self.slots.push_back(Slot {
+                    id,
+                    state: State::Published(delivery),
+                });
+            }
+            (Stage::Waiting, Some(delivery)) => {
+                self.queue_bytes += delivery.message.weight();
+                self.queue.push_back((id, delivery));
+            }
+            (Stage::Sent | Stage::Waiting, None) => return,
+        }
+        // New identifiers begin behind the last one that was given.
+        self.last_id = id.get();
+        self.free_ids = 0;
     }
 
     pub(super) const fn counts(&self) -> &Counts {
@@ -131,9 +200,15 @@ impl Outgoing {
                 self.launch(delivery.transmit(None, false, now), link, out)
             }
             Some(link) if self.queue.is_empty() && self.has_room(link, limits) => {
-                self.start(delivery, link, now, out)
+                let id = self.next_id();
+                let taken = out.len();
+                let offer = self.start(id, delivery, link, limits, now, out);
+                if limits.durable && offer == Offer::Sent {
+                    out.insert(taken, Effect::Note(Note::Taken(id)));
+                }
+                offer
             }
-            _ => self.enqueue(delivery, limits),
+            _ => self.enqueue(delivery, limits, out),
         }
     }
 
@@ -159,16 +234,22 @@ impl Outgoing {
                 self.sent += 1;
             } else {
                 self.counts.oversized += 1;
-                self.slots.remove(self.sent);
+                let id = slot.id;
+                self.take_out(self.sent, limits);
+                done(id, limits, out);
             }
         }
         while self.has_room(link, limits)
-            && let Some(delivery) = self.dequeue()
+            && let Some((id, delivery)) = self.dequeue()
         {
-            if delivery.message.is_expired(now) {
+            let gone = if delivery.message.is_expired(now) {
                 self.counts.expired += 1;
+                true
             } else {
-                let _ = self.start(delivery, link, now, out);
+                self.start(id, delivery, link, limits, now, out) != Offer::Sent
+            };
+            if gone {
+                done(id, limits, out);
             }
         }
     }
@@ -181,14 +262,18 @@ impl Outgoing {
     /// Puts a message in flight.
     fn start(
         &mut self,
+        id: PacketId,
         delivery: Delivery,
         link: &Link,
+        limits: &Limits,
         now: Millis,
         out: &mut Vec<Effect>,
     ) -> Offer {
-        let id = self.next_id();
         let offer = self.launch(delivery.clone().transmit(Some(id), false, now), link, out);
         if offer == Offer::Sent {
+            if limits.durable {
+                self.slot_bytes += delivery.message.weight();
+            }
             self.slots.push_back(Slot {
                 id,
                 state: State::Published(delivery),
@@ -207,18 +292,24 @@ impl Outgoing {
         Offer::Sent
     }
 
-    fn enqueue(&mut self, delivery: Delivery, limits: &Limits) -> Offer {
+    fn fits(&self, weight: usize, limits: &Limits) -> bool {
+        self.queue.len() < limits.queued
+            && self.queue_bytes + weight <= limits.queued_bytes
+            // One identifier stays free, as one is looked for before the room for it.
+            && self.slots.len() + self.queue.len() < usize::from(u16::MAX) - 1
+    }
+
+    fn enqueue(&mut self, delivery: Delivery, limits: &Limits, out: &mut Vec<Effect>) -> Offer {
         let weight = delivery.message.weight();
-        let fits = |queue: &Self| {
-            queue.queue.len() < limits.queued && queue.queue_bytes + weight <= limits.queued_bytes
-        };
         let mut displaced = 0;
-        while !fits(self) {
+        while !self.fits(weight, limits) {
             match limits.overflow {
                 Overflow::Refuse => return Offer::Refused,
                 Overflow::DropOldest
-                    if weight <= limits.queued_bytes && self.dequeue().is_some() =>
+                    if weight <= limits.queued_bytes
+                        && let Some((id, _)) = self.dequeue() =>
                 {
+                    done(id, limits, out);
                     displaced += 1;
                     self.counts.overflowed += 1;
                 }
@@ -228,8 +319,12 @@ impl Outgoing {
                 }
             }
         }
+        let id = self.next_id();
         self.queue_bytes += weight;
-        self.queue.push_back(delivery);
+        self.queue.push_back((id, delivery));
+        if limits.durable {
+            out.push(Effect::Note(Note::Taken(id)));
+        }
         if displaced == 0 {
             Offer::Queued
         } else {
@@ -237,19 +332,21 @@ impl Outgoing {
         }
     }
 
-    fn dequeue(&mut self) -> Option<Delivery> {
-        let delivery = self.queue.pop_front()?;
+    fn dequeue(&mut self) -> Option<(PacketId, Delivery)> {
+        let (id, delivery) = self.queue.pop_front()?;
         self.queue_bytes -= delivery.message.weight();
-        Some(delivery)
+        Some((id, delivery))
     }
 
-    /// An identifier that nothing in flight has [MQTT-2.2.1-4]; there is one, since the window is smaller than their
-    /// number. The slots are searched only when the run of free ones found before is used up.
+    /// An identifier that no message of the session has [MQTT-2.2.1-4]; there is one, since the bounds are smaller than
+    /// their number. The messages are searched only when the run of free ones found before is used up.
     fn next_id(&mut self) -> PacketId {
         loop {
             if self.free_ids == 0 {
-                let before = |slot: &Slot| slot.id.get().wrapping_sub(self.last_id).wrapping_sub(1);
-                self.free_ids = self.slots.iter().map(before).min().unwrap_or(u16::MAX);
+                let slots = self.slots.iter().map(|slot| slot.id);
+                let taken = slots.chain(self.queue.iter().map(|(id, _)| *id));
+                let before = |id: PacketId| id.get().wrapping_sub(self.last_id).wrapping_sub(1);
+                self.free_ids = taken.map(before).min().unwrap_or(u16::MAX);
             }
             self.last_id = self.last_id.wrapping_add(1);
             if self.free_ids == 0 {
@@ -266,16 +363,40 @@ impl Outgoing {
         self.slots.iter().position(|slot| slot.id == id)
     }
 
-    fn remove(&mut self, at: usize) {
-        self.slots.remove(at);
+    /// Ends a message in flight.
+    fn remove(&mut self, at: usize, limits: &Limits, out: &mut Vec<Effect>) {
+        let id = self.slots[at].id;
+        self.take_out(at, limits);
         self.sent -= usize::from(at < self.sent);
+        done(id, limits, out);
+    }
+
+    fn take_out(&mut self, at: usize, limits: &Limits) {
+        let slot = self.slots.remove(at);
+        if let Some(State::Published(delivery)) = slot.map(|slot| slot.state) {
+            self.uncount(&delivery, limits);
+        }
+    }
+
+    fn uncount(&mut self, delivery: &Delivery, limits: &Limits) {
+        if limits.durable {
+            self.slot_bytes -= delivery.message.weight();
+        }
     }
 
     /// PUBACK. One for nothing in flight may be late and is ignored.
-    pub(super) fn acknowledged(&mut self, id: PacketId, version: Version, out: &mut Vec<Effect>) {
+    pub(super) fn acknowledged(
+        &mut self,
+        id: PacketId,
+        version: Version,
+        limits: &Limits,
+        out: &mut Vec<Effect>,
+    ) {
         let Some(at) = self.find(id) else { return };
         match &self.slots[at].state {
-            State::Published(delivery) if delivery.qos == QoS::AtLeastOnce => self.remove(at),
+            State::Published(delivery) if delivery.qos == QoS::AtLeastOnce => {
+                self.remove(at, limits, out);
+            }
             _ => mismatch(version, out),
         }
     }
@@ -286,6 +407,7 @@ impl Outgoing {
         id: PacketId,
         reason: ReasonCode,
         version: Version,
+        limits: &Limits,
         out: &mut Vec<Effect>,
     ) {
         let Some(at) = self.find(id) else {
@@ -302,19 +424,31 @@ impl Outgoing {
             State::Published(delivery) if delivery.qos != QoS::ExactlyOnce => {
                 mismatch(version, out);
             }
-            _ if reason.is_error() => self.remove(at),
+            _ if reason.is_error() => self.remove(at, limits, out),
             _ => {
-                slot.state = State::Released;
+                let former = std::mem::replace(&mut slot.state, State::Released);
+                if let State::Published(delivery) = former {
+                    self.uncount(&delivery, limits);
+                    if limits.durable {
+                        out.push(Effect::Note(Note::Released(id)));
+                    }
+                }
                 out.push(release(id, ReasonCode::Success));
             }
         }
     }
 
     /// PUBCOMP. One for nothing in flight may be late and is ignored.
-    pub(super) fn completed(&mut self, id: PacketId, version: Version, out: &mut Vec<Effect>) {
+    pub(super) fn completed(
+        &mut self,
+        id: PacketId,
+        version: Version,
+        limits: &Limits,
+        out: &mut Vec<Effect>,
+    ) {
         let Some(at) = self.find(id) else { return };
         match self.slots[at].state {
-            State::Released => self.remove(at),
+            State::Released => self.remove(at, limits, out),
             State::Published(_) => mismatch(version, out),
         }
     }
@@ -333,6 +467,13 @@ fn window(link: &Link, limits: &Limits) -> usize {
 
 fn release(id: PacketId, reason: ReasonCode) -> Effect {
     Effect::Send(Packet::PubRel(Ack::new(id, reason)))
+}
+
+/// Tells that the session has a message no more, whatever became of it.
+fn done(id: PacketId, limits: &Limits, out: &mut Vec<Effect>) {
+    if limits.durable {
+        out.push(Effect::Note(Note::Done(id)));
+    }
 }
 
 /// An answer of the wrong kind: a protocol error in MQTT 5, ignored in 3.x.

@@ -1,6 +1,7 @@
 //! Conversations with a client, packet by packet.
 
 mod broken_line;
+mod durable;
 
 use std::sync::Arc;
 
@@ -47,6 +48,7 @@ fn delivery(payload: &str, qos: QoS) -> Delivery {
         qos,
         retain: false,
         subscription_ids: Vec::new(),
+        mark: 0,
     }
 }
 
@@ -293,8 +295,11 @@ fn every_packet_identifier_can_be_in_flight() {
     for _ in 1..=u16::MAX {
         assert_eq!(line.offer(delivery("x", AtLeastOnce)).0, Offer::Sent);
     }
-    assert_eq!(line.offer(delivery("y", AtLeastOnce)).0, Offer::Queued);
-    assert_eq!(line.receive(Packet::PubAck(ack(777))), ["publish 777 y"]);
+    // A message has its identifier from when it is taken.
+    assert_eq!(line.offer(delivery("y", AtLeastOnce)).0, Offer::Dropped);
+    assert_eq!(line.receive(Packet::PubAck(ack(777))), [""; 0]);
+    let sent = vec!["publish 777 y".to_owned()];
+    assert_eq!(line.offer(delivery("y", AtLeastOnce)), (Offer::Sent, sent));
 }
 
 #[test]
@@ -330,7 +335,8 @@ fn a_full_queue_does_what_its_policy_says() {
         let sent = line.attach(link(V311));
         assert_eq!(
             sent,
-            [1, 2, 3].map(|id| format!("publish {id} {}", left[id - 1]))
+            left.map(|payload| format!("publish {payload} {payload}")),
+            "a message has its identifier from when it is taken"
         );
     }
 }
@@ -373,6 +379,7 @@ fn a_message_expires_while_it_waits_and_ages_until_it_is_sent() {
             qos: AtLeastOnce,
             retain: false,
             subscription_ids: Vec::new(),
+            mark: 0,
         }
     };
     let mut session = Session::new(limits());

@@ -18,7 +18,7 @@ use std::{
 use xxhash_rust::xxh3::Xxh3;
 
 /// Bytes before the first batch.
-pub(super) const HEADER: u64 = 16;
+pub(crate) const HEADER: u64 = 16;
 const MAGIC: &[u8; 8] = b"musterJ1";
 const MARK: [u8; 4] = [0xb7, b'm', b'J', 0x1d];
 /// Bytes of a batch before its body.
@@ -26,11 +26,11 @@ const HEAD: usize = 28;
 /// A batch is closed when its body has so many bytes, so that readers can seek.
 const BODY: usize = 64 << 10;
 /// No body has more bytes: what says so is damaged.
-const LONGEST_BODY: usize = 16 << 20;
+const LONGEST_BODY: usize = 256 << 20;
 
 /// Why reading stopped.
 #[derive(Debug)]
-pub(super) enum Stop {
+pub(crate) enum Stop {
     /// The disk failed.
     Io(io::Error),
     /// What is there is no batch, or not the next one.
@@ -48,14 +48,14 @@ impl From<io::Error> for Stop {
     }
 }
 
-pub(super) fn header(first: u64) -> [u8; HEADER as usize] {
+pub(crate) fn header(first: u64) -> [u8; HEADER as usize] {
     let mut header = [0; HEADER as usize];
     header[..8].copy_from_slice(MAGIC);
     header[8..].copy_from_slice(&first.to_be_bytes());
     header
 }
 
-pub(super) fn has_header(file: &File, first: u64) -> io::Result<bool> {
+pub(crate) fn has_header(file: &File, first: u64) -> io::Result<bool> {
     let mut found = [0; HEADER as usize];
     match file.read_exact_at(&mut found, 0) {
         Ok(()) => Ok(found == header(first)),
@@ -66,7 +66,7 @@ pub(super) fn has_header(file: &File, first: u64) -> io::Result<bool> {
 
 /// Appends batches with these facts to `bytes`, the first fact at `position`. Notes in `starts`
 /// where each batch begins.
-pub(super) fn encode<'a>(
+pub(crate) fn encode<'a>(
     mut position: u64,
     texts: impl Iterator<Item = &'a [u8]>,
     bytes: &mut Vec<u8>,
@@ -139,14 +139,14 @@ impl Head {
 }
 
 /// The facts of one batch.
-pub(super) struct Batch<'a> {
+pub(crate) struct Batch<'a> {
     first: u64,
     body: &'a [u8],
 }
 
 impl<'a> Batch<'a> {
     /// The facts from `position` on, each with its position.
-    pub(super) fn facts(&self, position: u64) -> impl Iterator<Item = (u64, &'a [u8])> + use<'a> {
+    pub(crate) fn facts(&self, position: u64) -> impl Iterator<Item = (u64, &'a [u8])> + use<'a> {
         let mut body = self.body;
         let texts = std::iter::from_fn(move || {
             let (length, rest) = body.split_first_chunk()?;
@@ -161,7 +161,7 @@ impl<'a> Batch<'a> {
 }
 
 /// Walks over the batches of a segment.
-pub(super) struct Batches {
+pub(crate) struct Batches {
     file: BufReader<File>,
     offset: u64,
     position: u64,
@@ -170,7 +170,7 @@ pub(super) struct Batches {
 
 impl Batches {
     /// Starts at a batch that is known to begin at `offset` with `position`.
-    pub(super) fn new(file: File, offset: u64, position: u64) -> Result<Self, Stop> {
+    pub(crate) fn new(file: File, offset: u64, position: u64) -> Result<Self, Stop> {
         let mut file = BufReader::with_capacity(64 << 10, file);
         file.seek(SeekFrom::Start(offset))?;
         Ok(Self {
@@ -182,17 +182,17 @@ impl Batches {
     }
 
     /// Where the next batch begins.
-    pub(super) fn offset(&self) -> u64 {
+    pub(crate) fn offset(&self) -> u64 {
         self.offset
     }
 
     /// The position of the next fact.
-    pub(super) fn position(&self) -> u64 {
+    pub(crate) fn position(&self) -> u64 {
         self.position
     }
 
     /// Goes to the batch that holds `position`.
-    pub(super) fn next_from(&mut self, position: u64) -> Result<Batch<'_>, Stop> {
+    pub(crate) fn next_from(&mut self, position: u64) -> Result<Batch<'_>, Stop> {
         loop {
             let Some(head) = self.head()? else {
                 return Err(self.bad("it ends before its last fact"));
@@ -209,7 +209,7 @@ impl Batches {
     }
 
     /// Passes over a batch without looking into it; gives back its position and place.
-    pub(super) fn skip(&mut self) -> Result<Option<(u64, u64)>, Stop> {
+    pub(crate) fn skip(&mut self) -> Result<Option<(u64, u64)>, Stop> {
         let place = (self.position, self.offset);
         let Some(head) = self.head()? else {
             return Ok(None);
@@ -219,7 +219,7 @@ impl Batches {
     }
 
     /// Reads a batch and checks it; gives back its position and place.
-    pub(super) fn next_whole(&mut self) -> Result<Option<(u64, u64)>, Stop> {
+    pub(crate) fn next_whole(&mut self) -> Result<Option<(u64, u64)>, Stop> {
         let place = (self.position, self.offset);
         let Some(head) = self.head()? else {
             return Ok(None);
@@ -284,7 +284,7 @@ impl Batches {
 }
 
 /// Whether a whole batch with `position` or a later one begins anywhere behind `offset`.
-pub(super) fn any_after(file: &File, offset: u64, position: u64) -> io::Result<bool> {
+pub(crate) fn any_after(file: &File, offset: u64, position: u64) -> io::Result<bool> {
     let mut rest = Vec::new();
     let mut reader = file;
     reader.seek(SeekFrom::Start(offset))?;

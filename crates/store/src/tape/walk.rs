@@ -26,7 +26,7 @@ pub(crate) struct Facts {
 impl Facts {
     /// Finds the end, and cuts off a write that was not finished.
     pub(crate) fn open(folder: &Path) -> Result<Self, Fault> {
-        let (segments, last) = recover(folder)?;
+        let (segments, last) = recover("journal", folder)?;
         Ok(Self {
             folder: folder.into(),
             segments,
