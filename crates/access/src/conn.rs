@@ -11,16 +11,17 @@ use crate::{
     farewell::Admitted,
     hello::{Line, disconnect},
     listen::{Duplex, Hold},
-    router::{Router, Seated, Tally, granted},
+    router::{Kept, Router, Seated, Tally, granted},
     seat::{Closing, Handed, Outgoing, Seat, published},
     stream::poll_fill,
+    will,
 };
 use bytes::{Buf, BytesMut};
 use futures_util::{StreamExt, future::BoxFuture, stream::FuturesOrdered};
 use hub::edge::{Dialect, Inbound, Profile, Session, Uplink, Verb};
 use model::{error::Fault, port::CloseReason};
 use std::{
-    future::{Future, poll_fn, ready},
+    future::{Future, poll_fn},
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -29,8 +30,8 @@ use std::{
 use tokio::time::{Instant, Sleep, sleep, timeout};
 use tracing::{debug, warn};
 use wire::mqtt::{
-    Connect, Disconnect, Effect, KeepAlive, Millis, Packet, Property, Publish, QoS, ReasonCode,
-    Subscribe, Ticket, Version, Will,
+    Connect, Disconnect, Effect, KeepAlive, Millis, Packet, Publish, QoS, ReasonCode, Subscribe,
+    Ticket, Version, Will,
 };
 
 /// How long messages that were taken may go on after their connection has ended.
@@ -104,6 +105,8 @@ enum End {
     Left,
     /// The socket is gone.
     Gone,
+    /// The client sends nothing any more, and may still read.
+    Hung,
     /// Nothing came for one and a half keep-alive intervals.
     Silent,
     /// The client does not read.
@@ -123,7 +126,7 @@ impl End {
     fn reason(self) -> &'static str {
         match self {
             Self::Left => "the device disconnected",
-            Self::Gone => "the connection was lost",
+            Self::Gone | Self::Hung => "the connection was lost",
             Self::Silent => "the device was silent for too long",
             Self::Stalled => "the device did not read",
             Self::Broken(_) => "the device broke the protocol",
@@ -140,7 +143,7 @@ impl End {
     /// What MQTT 5 clients are told (MQTT 5 §3.14.2.1).
     fn code(self) -> Option<ReasonCode> {
         match self {
-            Self::Left | Self::Gone | Self::Stalled => None,
+            Self::Left | Self::Gone | Self::Hung | Self::Stalled => None,
             Self::Silent => Some(ReasonCode::KeepAliveTimeout),
             Self::Broken(reason) => Some(reason),
             Self::NotAllowed => Some(ReasonCode::NotAuthorized),
@@ -168,7 +171,7 @@ impl From<Closing> for End {
 pub(crate) async fn run<S: Duplex>(hold: Hold, mut conn: Conn<S>) {
     let end = poll_fn(|cx| conn.poll(cx)).await;
     // In a box, as an idle connection should not reserve the room that its end needs.
-    Box::pin(conn.end(end)).await;
+    Box::pin(conn.end(end, &hold)).await;
     drop(hold);
 }
 
@@ -264,7 +267,7 @@ impl<S: Duplex> Conn<S> {
                 *input = BytesMut::new();
             }
             match poll_fill(stream, cx, input) {
-                Poll::Ready(Ok(0)) => return Err(End::Gone),
+                Poll::Ready(Ok(0)) => return Err(End::Hung),
                 Poll::Ready(Ok(_)) => progress = true,
                 Poll::Ready(Err(error)) => {
                     debug!(client = %self.client, %error, "connection lost");
@@ -311,9 +314,9 @@ impl<S: Duplex> Conn<S> {
         Ok(())
     }
 
-    /// The client leaves; its will is void, unless it wants it published (MQTT 5 §3.14.2.1).
+    /// The client leaves; its will is void only if it leaves in order [MQTT-3.1.2-10].
     fn left(&mut self, disconnect: &Disconnect) -> End {
-        if disconnect.reason != ReasonCode::DisconnectWithWill {
+        if disconnect.reason == ReasonCode::Success {
             self.will = None;
         }
         End::Left
@@ -374,20 +377,33 @@ impl<S: Duplex> Conn<S> {
 
     /// Acknowledges a message and hands out what came of it.
     fn finish(&self, done: Done) -> Result<(), End> {
-        match done.result {
-            Ok(uplink) => {
-                if let Some(ticket) = done.ticket {
-                    let id = self.client.id();
-                    self.seat.acknowledge(id, ticket, ReasonCode::Success);
-                }
-                hand_out(&self.gate, &self.router, &self.seat, done.publish, uplink);
-                Ok(())
-            }
+        let uplink = match done.result {
+            Ok(uplink) => uplink,
             Err(fault) => {
                 warn!(client = %self.client, %fault, "a message was not stored");
-                Err(End::Failed)
+                return Err(End::Failed);
             }
+        };
+        let answer = |reason| {
+            if let Some(ticket) = done.ticket {
+                self.seat.acknowledge(self.client.id(), ticket, reason);
+            }
+        };
+        // What a device says is for us in the first place: it is answered first. To a guest of
+        // MQTT 5 it matters who else heard it (§3.4.2.1).
+        let at_once = !self.version.is_v5() || matches!(self.client, Client::Device { .. });
+        if at_once {
+            answer(ReasonCode::Success);
         }
+        let handed = hand_out(&self.gate, &self.router, &self.seat, done.publish, uplink);
+        if !at_once {
+            answer(match handed {
+                Handout::Heard => ReasonCode::Success,
+                Handout::Unheard => ReasonCode::NoMatchingSubscribers,
+                Handout::NotRetained => ReasonCode::QuotaExceeded,
+            });
+        }
+        Ok(())
     }
 
     fn subscribe(&mut self, request: &Subscribe) {
@@ -527,14 +543,14 @@ impl<S: Duplex> Conn<S> {
     }
 
     /// Leaves the seat, says goodbye, finishes what was begun, and ends the session.
-    async fn end(mut self, end: End) {
+    async fn end(mut self, end: End, hold: &Hold) {
         debug!(client = %self.client, reason = end.reason(), ?end, "connection ends");
         let forget = end == End::Told(CloseReason::Deleted);
         // What was answered before the end goes out before it: CONNACK above all, as no DISCONNECT
         // may come without it (MQTT 5 §3.14).
         let mut words = std::mem::take(&mut self.writing);
         words.extend_from_slice(&self.seat.rest(self.client.id()));
-        self.router.leave(&self.seat, self.client.id(), forget);
+        let kept = self.router.leave(&self.seat, self.client.id(), forget);
         if self.version.is_v5()
             && let Some(code) = end.code()
         {
@@ -552,13 +568,16 @@ impl<S: Duplex> Conn<S> {
             ..
         } = self;
         let part = async {
-            if end != End::Gone {
+            if end != End::Gone && !(end == End::Hung && words.is_empty()) {
                 line.part(&words).await;
             }
         };
         let finish = async {
-            let after = aftermath(&gate, &router, &seat, &client, working, will);
+            let after = aftermath(&gate, &router, &seat, &client, working);
             let _ = timeout(AFTERMATH, after).await;
+            if let Some(will) = will {
+                last_will(&gate, &router, &seat, &client, *will, kept, hold).await;
+            }
             if let Some(admitted) = admitted {
                 admitted.close(end.reason());
             }
@@ -591,63 +610,121 @@ fn work(
     })
 }
 
+/// Who heard a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Handout {
+    /// Somebody.
+    Heard,
+    /// Nobody subscribes to it.
+    Unheard,
+    /// It was to be retained, and there is no room for it.
+    NotRetained,
+}
+
 /// Hands out what came of a message.
-fn hand_out(gate: &Gate, router: &Router, seat: &Arc<Seat>, publish: Publish, uplink: Uplink) {
+fn hand_out(
+    gate: &Gate,
+    router: &Router,
+    seat: &Arc<Seat>,
+    publish: Publish,
+    uplink: Uplink,
+) -> Handout {
     let mut tally = Tally::default();
     for reply in uplink.replies {
         tally.add(seat.deliver(reply, router.now()));
     }
+    let mut handed = Handout::Heard;
     if uplink.fan_out {
         let message = published(publish, router.now());
-        if message.retain && !router.retain(message.clone()) {
-            tally.add(Handed::Dropped);
+        let heard = router.publish(&message, Some(seat), None);
+        if heard == Tally::default() {
+            handed = Handout::Unheard;
         }
-        tally += router.publish(&message, Some(seat), None);
+        tally += heard;
+        if message.retain && !router.retain(message) {
+            tally.add(Handed::Dropped);
+            handed = Handout::NotRetained;
+        }
     }
     gate.count(tally);
+    handed
 }
 
-/// Lets messages that were taken come to their end, and publishes the will of a client that did
-/// not say goodbye (MQTT 3.1.1 §3.1.2.5). A Will Delay Interval is taken for zero, as MQTT 5
-/// §3.1.3.2.2 leaves it to the server how long it waits at most.
+/// Lets messages that were taken come to their end.
 async fn aftermath(
     gate: &Gate,
     router: &Router,
     seat: &Arc<Seat>,
     client: &Client,
     working: Option<Box<FuturesOrdered<Work>>>,
-    will: Option<Box<Will>>,
 ) {
     let mut working = working.unwrap_or_default();
-    if let Some(will) = will
-        && client.may(Verb::Publish, &will.topic)
-    {
-        let Will {
-            topic,
-            payload,
-            qos,
-            retain,
-            mut properties,
-        } = *will;
-        properties.retain(|property| !matches!(property, Property::WillDelayInterval(_)));
-        let publish = Publish {
-            dup: false,
-            qos,
-            retain,
-            topic,
-            packet_id: None,
-            properties,
-            payload: payload.into_bytes(),
-        };
-        working.push_back(match client {
-            Client::Device { session, dialect } => work(dialect, session, publish, None),
-            Client::Guest { .. } => Box::pin(ready(Done::as_it_is(publish, None))),
-        });
-    }
     while let Some(done) = working.next().await {
         match done.result {
-            Ok(uplink) => hand_out(gate, router, seat, done.publish, uplink),
+            Ok(uplink) => drop(hand_out(gate, router, seat, done.publish, uplink)),
             Err(fault) => warn!(%client, %fault, "a message was not stored"),
         }
+    }
+}
+
+/// Publishes the will of a client that did not leave in order (MQTT 3.1.1 §3.1.2.5), at once or
+/// when its delay is over (MQTT 5 §3.1.3.2.2).
+async fn last_will(
+    gate: &Arc<Gate>,
+    router: &Arc<Router>,
+    seat: &Arc<Seat>,
+    client: &Client,
+    will: Will,
+    kept: Kept,
+    hold: &Hold,
+) {
+    if !client.may(Verb::Publish, &will.topic) {
+        return;
+    }
+    let delayed = will.properties.will_delay_interval().copied() > Some(0);
+    if delayed && kept == Kept::TakenOver {
+        // Its client is back in time.
+        return;
+    }
+    let delay = will::delay(&will, kept, router.now());
+    let publish = will::message(will);
+    match delay {
+        None => publish_will(gate, router, seat, client, publish).await,
+        Some(delay) => will::Waiting {
+            gate: gate.clone(),
+            router: router.clone(),
+            seat: seat.clone(),
+            client: client.clone(),
+            publish: publish.detached(),
+            delay,
+            alive: hold.alive().clone(),
+        }
+        .begin(),
+    }
+}
+
+/// Publishes a will whose time has come.
+pub(crate) async fn publish_will(
+    gate: &Gate,
+    router: &Router,
+    seat: &Arc<Seat>,
+    client: &Client,
+    publish: Publish,
+) {
+    let done = match client {
+        Client::Device { session, dialect } => {
+            match timeout(AFTERMATH, work(dialect, session, publish, None)).await {
+                Ok(done) => done,
+                Err(_) => {
+                    warn!(%client, "a will was not stored in time");
+                    return;
+                }
+            }
+        }
+        Client::Guest { .. } => Done::as_it_is(publish, None),
+    };
+    match done.result {
+        Ok(uplink) => drop(hand_out(gate, router, seat, done.publish, uplink)),
+        Err(fault) => warn!(%client, %fault, "a will was not stored"),
     }
 }

@@ -25,6 +25,7 @@ mod stream;
 mod throttle;
 pub mod tls;
 mod websocket;
+mod will;
 
 pub use access::{Access, Running};
 pub use listen::{BoxedStream, Duplex, HttpService};

@@ -100,7 +100,7 @@ pub(crate) async fn accept(
         if let Ok(place) = gate.places.clone().try_acquire_owned() {
             let hold = Hold {
                 _place: place,
-                _alive: alive,
+                alive,
             };
             tokio::spawn(serve(gate, listener, hall, stream, address, hold));
         } else if let Ok(place) = gate.lobby.clone().try_acquire_owned() {
@@ -115,7 +115,13 @@ pub(crate) async fn accept(
 /// What a connection holds until its end: a place, and the time of whoever waits for a stop.
 pub(crate) struct Hold {
     _place: OwnedSemaphorePermit,
-    _alive: mpsc::Sender<Infallible>,
+    alive: mpsc::Sender<Infallible>,
+}
+
+impl Hold {
+    pub(crate) fn alive(&self) -> &mpsc::Sender<Infallible> {
+        &self.alive
+    }
 }
 
 /// Tells a client that the server is full, in its own words where that costs us little.

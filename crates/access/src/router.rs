@@ -7,7 +7,7 @@
 //! receivers up first and takes their seats' locks one by one afterwards.
 
 use crate::{
-    seat::{Arrival, Closing, Handed, Owner, Seat},
+    seat::{Arrival, Closing, Handed, Owner, Seat, State},
     settings::{Bounds, Terms},
 };
 use model::{
@@ -108,6 +108,17 @@ pub(crate) struct Seated {
     pub(crate) implicit: bool,
 }
 
+/// What becomes of a session whose connection is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kept {
+    /// Nothing: it is over.
+    Not,
+    /// It is kept so long.
+    Until(Millis),
+    /// Another connection goes on with it.
+    TakenOver,
+}
+
 /// How many messages were handed on, and how many were dropped.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Tally {
@@ -195,7 +206,7 @@ impl Router {
                 if clean || seat.owner != owner || state.is_fleeting(now) {
                     state.evict();
                     let until = state.until.take();
-                    self.vacate(seat, &state.mqtt, until);
+                    self.vacate(seat, &mut state, until);
                     None
                 } else {
                     if let Some(until) = state.until.take() {
@@ -228,27 +239,33 @@ impl Router {
     }
 
     /// The connection of a seat is gone.
-    pub(crate) fn leave(&self, seat: &Arc<Seat>, session: SessionId, forget: bool) {
+    pub(crate) fn leave(&self, seat: &Arc<Seat>, session: SessionId, forget: bool) -> Kept {
         let now = self.now();
         let mut shard = self.shard(&seat.name).lock();
         let mut state = seat.lock();
         if state.live_session() != Some(session) {
-            return;
+            let same = shard
+                .get(&seat.name)
+                .is_some_and(|other| Arc::ptr_eq(other, seat));
+            return if same { Kept::TakenOver } else { Kept::Not };
         }
         let longest = now.saturating_add(millis(self.terms.session_life));
         let until = state.leave(now).map_or(longest, |until| until.min(longest));
-        if forget || until <= now {
-            self.vacate(seat, &state.mqtt, None);
+        let kept = if forget || until <= now {
+            self.vacate(seat, &mut state, None);
             drop(state);
             remove(&mut shard, seat);
+            Kept::Not
         } else {
             state.until = Some(until);
             let number = self.numbers.fetch_add(1, Ordering::Relaxed);
             drop(state);
             self.away.lock().insert((until, number), seat.clone());
-        }
+            Kept::Until(until)
+        };
         drop(shard);
         self.sweep();
+        kept
     }
 
     /// Forgets sessions whose time is over, and those next to it when there are too many.
@@ -272,7 +289,7 @@ impl Router {
             let mut state = seat.lock();
             if state.until == Some(until) {
                 state.until = None;
-                self.vacate(&seat, &state.mqtt, None);
+                self.vacate(&seat, &mut state, None);
                 drop(state);
                 remove(&mut shard, &seat);
             }
@@ -280,7 +297,9 @@ impl Router {
     }
 
     /// Takes all that a seat subscribes to out of the tree; the seat is locked.
-    fn vacate(&self, seat: &Arc<Seat>, mqtt: &wire::mqtt::Session, until: Option<Millis>) {
+    fn vacate(&self, seat: &Arc<Seat>, state: &mut State, until: Option<Millis>) {
+        state.end_wait();
+        let mqtt = &state.mqtt;
         if !mqtt.subscriptions().is_empty() {
             let mut routes = self.routes.write();
             for subscription in mqtt.subscriptions() {
@@ -473,7 +492,7 @@ impl Router {
         let mut state = seat.lock();
         if state.live_session().is_none() {
             let until = state.until.take();
-            self.vacate(&seat, &state.mqtt, until);
+            self.vacate(&seat, &mut state, until);
             drop(state);
             remove(&mut shard, &seat);
         }

@@ -17,6 +17,7 @@ use std::{
     sync::Arc,
     task::{Context, Poll, Waker},
 };
+use tokio::sync::oneshot;
 use wire::mqtt::{
     ConnAck, Delivery, Effect, Limits, Link, Message, Millis, Offer, Overflow, Packet, Properties,
     Publish, QoS, ReasonCode, Session, Subscription, Ticket, TopicFilter, TopicName, Version,
@@ -64,6 +65,8 @@ pub(crate) struct State {
     filters: usize,
     /// When it is to be forgotten, while its device is away.
     pub(crate) until: Option<Millis>,
+    /// A word here makes a will that waits void; without one it is published when this goes.
+    will: Option<oneshot::Sender<()>>,
 }
 
 /// The connection that sits here.
@@ -138,6 +141,7 @@ impl Seat {
                 outgoing: bounds.outgoing,
                 filters: bounds.filters,
                 until: None,
+                will: None,
             }),
         }
     }
@@ -317,6 +321,10 @@ impl State {
         });
         self.implicit = arrival.implicit;
         self.until = None;
+        if let Some(will) = self.will.take() {
+            // It may have been published just now.
+            let _ = will.send(());
+        }
         let mut effects = Vec::new();
         self.mqtt.attach(arrival.link, now, &mut effects);
         self.carry_out(effects);
@@ -333,6 +341,21 @@ impl State {
     pub(crate) fn leave(&mut self, now: Millis) -> Option<Millis> {
         self.live = None;
         self.mqtt.detach(now)
+    }
+
+    /// Keeps the means to make a will void; false when the client is back already.
+    pub(crate) fn await_will(&mut self, void: oneshot::Sender<()>) -> bool {
+        if self.live.is_some() {
+            return false;
+        }
+        // A session that ended meanwhile is nobody's to come back to.
+        self.will = self.until.is_some().then_some(void);
+        true
+    }
+
+    /// The session ends, and what its will waited for with it.
+    pub(crate) fn end_wait(&mut self) {
+        self.will = None;
     }
 
     /// Whether the session ends with its connection.

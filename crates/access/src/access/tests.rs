@@ -5,6 +5,7 @@ mod channels;
 mod guests;
 mod routing;
 mod sessions;
+mod wills;
 
 use super::*;
 use crate::{

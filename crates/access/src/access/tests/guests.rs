@@ -23,7 +23,7 @@ impl Porter for Right {
     }
 }
 
-fn plain() -> Plain {
+pub(super) fn plain() -> Plain {
     Plain {
         anonymous: true,
         porter: Some(Arc::new(Right)),
@@ -39,11 +39,11 @@ fn plain() -> Plain {
     }
 }
 
-fn guests(plain: Plain) -> Server {
+pub(super) fn guests(plain: Plain) -> Server {
     server_of(Bounds::default(), Some(plain))
 }
 
-fn nobody(version: Version, client_id: &str) -> Connect {
+pub(super) fn nobody(version: Version, client_id: &str) -> Connect {
     Connect {
         username: None,
         password: None,
@@ -52,12 +52,12 @@ fn nobody(version: Version, client_id: &str) -> Connect {
 }
 
 impl Server {
-    async fn guest(&self, version: Version, client_id: &str) -> Client {
+    pub(super) async fn guest(&self, version: Version, client_id: &str) -> Client {
         self.client_of(3, nobody(version, client_id)).await
     }
 
     /// The CONNACK of a CONNECT to the plain listener.
-    async fn verdict(&self, connect: Connect) -> wire::mqtt::ConnAck {
+    pub(super) async fn verdict(&self, connect: Connect) -> wire::mqtt::ConnAck {
         let mut client = Client::new(Box::new(self.tcp(3).await), connect.version);
         client.send(&Packet::Connect(Box::new(connect))).await;
         match client.next().await {
@@ -80,6 +80,9 @@ async fn guests_share_topics_of_their_own() {
         assert_eq!(one.puback().await, ReasonCode::Success);
         one.publish("any/topic", "twice", QoS::ExactlyOnce).await;
         assert_eq!(two.message().await.1, "twice");
+        let Some(Packet::PubRec(_)) = one.next().await else {
+            panic!("no PUBREC");
+        };
     }
     assert!(server.notes.closed.lock().is_empty());
     assert!(server.notes.left.lock().is_empty());
@@ -263,4 +266,52 @@ async fn a_client_id_is_taken_over() {
     let ack = server.verdict(kept("two")).await;
     assert_eq!(ack.reason, ReasonCode::Success);
     assert!(!ack.session_present);
+}
+
+/// MQTT 5 §3.4.2.1: a publisher learns that nobody subscribes to its topic.
+#[tokio::test]
+async fn a_publisher_learns_that_nobody_listens() {
+    let server = guests(plain());
+    let mut new = server.guest(Version::V5, "new").await;
+    new.publish("alone", "x", QoS::AtLeastOnce).await;
+    assert_eq!(new.puback().await, ReasonCode::NoMatchingSubscribers);
+    let mut old = server.guest(Version::V311, "old").await;
+    old.subscribe("alone").await;
+    new.publish("alone", "x", QoS::AtLeastOnce).await;
+    assert_eq!(new.puback().await, ReasonCode::Success);
+}
+
+/// A client that closes its half of the connection right behind its packets is still answered.
+#[tokio::test]
+async fn a_half_closed_client_gets_its_answers() {
+    let server = guests(plain());
+    let mut client = Client::new(Box::new(server.tcp(3).await), Version::V5);
+    let mut bytes = BytesMut::new();
+    let hello = Packet::Connect(Box::new(nobody(Version::V5, "c")));
+    encode(&hello, Version::V5, &mut bytes).unwrap();
+    encode(&Packet::PingReq, Version::V5, &mut bytes).unwrap();
+    client.stream.write_all(&bytes).await.unwrap();
+    client.stream.shutdown().await.unwrap();
+    assert_eq!(client.connack().await, ReasonCode::Success);
+    assert_eq!(client.next().await, Some(Packet::PingResp));
+    assert_eq!(client.next().await, None);
+}
+
+/// [MQTT-3.15.1-1] and MQTT 5 §4.12: there is no enhanced authentication here.
+#[tokio::test]
+async fn enhanced_authentication_is_refused() {
+    let server = guests(plain());
+    let mut hello = nobody(Version::V5, "c");
+    let method = Text::try_from("SCRAM-SHA-1").unwrap();
+    hello
+        .properties
+        .push(Property::AuthenticationMethod(method));
+    let verdict = server.verdict(hello).await.reason;
+    assert_eq!(verdict, ReasonCode::BadAuthenticationMethod);
+    let mut client = server.guest(Version::V5, "c").await;
+    client.stream.write_all(b"\xf0\x00").await.unwrap();
+    let Some(Packet::Disconnect(bye)) = client.next().await else {
+        panic!("no DISCONNECT");
+    };
+    assert_eq!(bye.reason, ReasonCode::ProtocolError);
 }
