@@ -23,6 +23,8 @@ pub struct Key {
 pub struct Server {
     folder: TempDir,
     settings: Vec<String>,
+    environment: Vec<(String, String)>,
+    wrapper: Vec<String>,
     child: Option<Child>,
     info: Value,
     key: Option<Key>,
@@ -36,15 +38,32 @@ impl Server {
 
     /// Starts with settings such as `tls.min_version="1.0"`.
     pub fn start_with(settings: &[&str]) -> Self {
-        let mut server = Self {
+        let mut server = Self::prepare(settings);
+        server.resume();
+        server
+    }
+
+    /// A server that `resume` starts, once its surroundings are as a test wants them.
+    pub fn prepare(settings: &[&str]) -> Self {
+        Self {
             folder: TempDir::new().expect("a temporary folder"),
             settings: settings.iter().map(ToString::to_string).collect(),
+            environment: Vec::new(),
+            wrapper: Vec::new(),
             child: None,
             info: Value::Null,
             key: None,
-        };
-        server.resume();
-        server
+        }
+    }
+
+    /// Sets a variable of the environment for the next starts.
+    pub fn environment(&mut self, name: &str, value: &str) {
+        self.environment.push((name.into(), value.into()));
+    }
+
+    /// Has the next starts done by a program that becomes the server, such as `prlimit`.
+    pub fn wrap(&mut self, words: &[&str]) {
+        self.wrapper = words.iter().map(ToString::to_string).collect();
     }
 
     /// Starts the program again on the same folder.
@@ -52,7 +71,7 @@ impl Server {
         assert!(self.child.is_none(), "it runs already");
         let ready = self.data().join("server.json");
         _ = std::fs::remove_file(&ready);
-        let mut command = Command::new(program("muster"));
+        let mut command = self.command();
         command.arg("serve").arg("--data").arg(self.data());
         for listener in ["mqtt", "mqtts", "http", "https", "plain"] {
             command
@@ -90,6 +109,34 @@ impl Server {
             std::thread::yield_now();
         };
         self.child = Some(child);
+    }
+
+    /// Starts the program, which must refuse by itself; gives back what it said.
+    pub fn refuses_to_start(&self) -> String {
+        let mut command = self.command();
+        command.arg("serve").arg("--data").arg(self.data());
+        for listener in ["mqtt", "mqtts", "http", "https"] {
+            command
+                .arg("--set")
+                .arg(format!("listen.{listener}.address=\"127.0.0.1:0\""));
+        }
+        let output = command.output().expect("the program starts");
+        assert!(!output.status.success(), "it started");
+        String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
+    }
+
+    fn command(&self) -> Command {
+        let muster = program("muster");
+        let mut command = match self.wrapper.split_first() {
+            None => Command::new(muster),
+            Some((program, words)) => {
+                let mut command = Command::new(program);
+                command.args(words).arg(muster);
+                command
+            }
+        };
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        command
     }
 
     /// `kill -9`.

@@ -32,6 +32,8 @@ use std::{
 
 /// Writes of so many bytes must go through before the tree is opened again.
 const PROBE: usize = 1 << 20;
+/// Files that are kept open; the connections of devices need the rest of what the system allows.
+const FILES: usize = 100;
 /// How long a write waits for room in memory.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How often it looks.
@@ -188,6 +190,7 @@ impl Trees {
                 .cache_size(cache_bytes)
                 .max_journaling_size(64 << 20)
                 .worker_threads(2)
+                .max_cached_files(Some(FILES))
                 .open()?;
             let keyspace = |name, memory: u64| {
                 let options = || KeyspaceCreateOptions::default().max_memtable_size(memory);

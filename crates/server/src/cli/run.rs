@@ -7,6 +7,10 @@ use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
+/// Files that the server needs beside its connections: those of the store (a hundred and fifty with
+/// large histories), clients that are being refused, the operator's calls.
+const FILES: u64 = 320;
+
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
@@ -38,10 +42,20 @@ pub(super) fn run(desk: &mut Desk, serve: &Serve) -> Result<ExitCode, Failure> {
             desk.globals.set.push(format!("{key}={value}"));
         }
     }
-    let config = desk.loaded()?.config;
+    let mut config = desk.loaded()?.config;
     log(&config.log);
-    let files = more_files();
-    tracing::debug!(files, "open files allowed");
+    if let Some(files) = more_files() {
+        let places = places(files);
+        if places < config.sockets.connections {
+            tracing::warn!(
+                files,
+                connections = places,
+                "the system allows fewer open files than sockets.connections needs; further \
+                 clients will be told that the server is busy"
+            );
+            config.sockets.connections = places;
+        }
+    }
     let failed = |error: std::io::Error| Failure::new(REFUSED, format!("starting: {error}"), "");
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -85,6 +99,13 @@ fn log(log: &Log) {
         LogFormat::Text => lines.with_ansi(false).try_init(),
         LogFormat::Json => lines.json().flatten_event(true).try_init(),
     };
+}
+
+/// How many connections there may be when so many files may be open: never so many that a client
+/// takes the file that the store, the operator's socket or a refusal needs.
+fn places(files: u64) -> usize {
+    let places = files.saturating_sub(FILES).max(files / 2);
+    usize::try_from(places).unwrap_or(usize::MAX)
 }
 
 /// Takes as many open files as the system lets this user have; every connection is one.
