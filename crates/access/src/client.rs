@@ -43,6 +43,15 @@ impl Client {
             Self::Guest { rules, .. } => rules.may(topic),
         }
     }
+
+    /// Whether QoS 2, retained messages and a will may be used with a topic, where they may be
+    /// used at all.
+    pub(crate) fn extras(&self, topic: &str) -> bool {
+        match self {
+            Self::Device { session, dialect } => dialect.extras(session, topic),
+            Self::Guest { .. } => true,
+        }
+    }
 }
 
 /// For the log.

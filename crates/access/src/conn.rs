@@ -288,10 +288,12 @@ impl<S: Duplex> Conn<S> {
 
     fn take(&mut self, packet: Packet, cx: &mut Context<'_>) -> Result<(), End> {
         if let Packet::Publish(publish) = &packet {
-            if publish.qos.bits() > self.profile.qos {
+            let extra = publish.qos == QoS::ExactlyOnce || publish.retain;
+            let none = extra && !self.client.extras(&publish.topic);
+            if publish.qos.bits() > self.profile.qos || none && publish.qos == QoS::ExactlyOnce {
                 return Err(End::Broken(ReasonCode::QoSNotSupported));
             }
-            if publish.retain && !self.profile.retain {
+            if publish.retain && (none || !self.profile.retain) {
                 return Err(End::Broken(ReasonCode::RetainNotSupported));
             }
         }

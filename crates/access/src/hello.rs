@@ -400,7 +400,9 @@ async fn seat<S: Duplex + 'static>(
     let router = hall.router.clone();
     let terms = router.terms().clone();
     let keep_alive = keep_alive(&connect, &terms);
+    let taken = connect.properties.topic_alias_maximum().copied();
     let arrival = Arrival {
+        aliases: taken.unwrap_or(0),
         session: client.id(),
         link: Link::of(&connect),
         implicit,
@@ -446,7 +448,7 @@ fn unwelcome_will(
             ReasonCode::NotAuthorized
         }
     };
-    if !profile.will {
+    if !profile.will || !client.extras(&will.topic) {
         Some((
             plain(ReasonCode::ImplementationSpecificError),
             "no will may be left here",

@@ -13,19 +13,22 @@ use model::{
 };
 use parking_lot::{Mutex, MutexGuard};
 use std::{
-    num::NonZeroU16,
+    collections::HashMap,
+    num::{NonZeroU16, NonZeroU32},
     sync::Arc,
     task::{Context, Poll, Waker},
 };
 use tokio::sync::oneshot;
 use wire::mqtt::{
-    ConnAck, Delivery, Effect, Limits, Link, Message, Millis, Offer, Overflow, Packet, Properties,
-    Publish, QoS, ReasonCode, Session, Subscription, Ticket, TopicFilter, TopicName, Version,
-    encode,
+    ConnAck, Delivery, Effect, EncodeError, Limits, Link, Message, Millis, Offer, Overflow, Packet,
+    Properties, Publish, QoS, ReasonCode, Session, Subscription, Ticket, TopicFilter, TopicName,
+    Transmit, Version, encode, encode_publish, publish_size,
 };
 
 /// QoS 1 messages on their way to one device at once.
 const INFLIGHT: NonZeroU16 = NonZeroU16::new(32).expect("not zero");
+/// Topic aliases of ours on one connection at most.
+const ALIASES: u16 = 32;
 /// A connection with so many times `Bounds::outgoing` waiting is cut.
 const OVERDUE: usize = 4;
 
@@ -74,9 +77,42 @@ struct Live {
     session: SessionId,
     version: Version,
     out: BytesMut,
+    /// There only if the client takes any.
+    aliases: Option<Box<Aliases>>,
     waker: Option<Waker>,
     closing: Option<Closing>,
     commands_wait: bool,
+}
+
+/// Topic aliases of ours on one connection (MQTT 5 §3.3.2.3.4): the first topics get one each.
+struct Aliases {
+    most: u16,
+    /// The longest packet that the client takes.
+    packet: Option<NonZeroU32>,
+    known: HashMap<TopicName, NonZeroU16>,
+}
+
+impl Aliases {
+    fn encode(&mut self, transmit: &Transmit, out: &mut BytesMut) -> Result<(), EncodeError> {
+        let mut parts = transmit.parts();
+        let topic = &transmit.delivery.message.topic;
+        if let Some(alias) = self.known.get(topic) {
+            parts.topic = "";
+            parts.alias = Some(*alias);
+            return encode_publish(&parts, Version::V5, out);
+        }
+        let next = u16::try_from(self.known.len() + 1).unwrap_or(u16::MAX);
+        parts.alias = NonZeroU16::new(next).filter(|next| next.get() <= self.most);
+        let size = publish_size(&parts, Version::V5) as u64;
+        if self.packet.is_some_and(|most| size > most.get().into()) {
+            parts.alias = None;
+        }
+        encode_publish(&parts, Version::V5, out)?;
+        if let Some(alias) = parts.alias {
+            self.known.insert(topic.detached(), alias);
+        }
+        Ok(())
+    }
 }
 
 /// Why the connection at a seat has to end.
@@ -96,6 +132,8 @@ pub(crate) struct Arrival {
     pub(crate) link: Link,
     pub(crate) implicit: bool,
     pub(crate) connack: ConnAck,
+    /// Topic aliases that the client takes.
+    pub(crate) aliases: u16,
 }
 
 /// What the connection sees when it looks.
@@ -311,10 +349,18 @@ impl State {
         let version = arrival.link.version;
         // A CONNACK of ours is of the right version and has no foreign properties.
         let _ = encode(&Packet::ConnAck(arrival.connack), version, &mut out);
+        let aliases = (version.is_v5() && arrival.aliases > 0).then(|| {
+            Box::new(Aliases {
+                most: arrival.aliases.min(ALIASES),
+                packet: arrival.link.maximum_packet_size,
+                known: HashMap::new(),
+            })
+        });
         self.live = Some(Live {
             session: arrival.session,
             version,
             out,
+            aliases,
             waker: None,
             closing: None,
             commands_wait: false,
@@ -488,7 +534,10 @@ impl State {
         // What cannot be encoded cannot be sent: a message whose topic has become too long.
         let _ = match effect {
             Effect::Send(packet) => encode(packet, live.version, &mut live.out),
-            Effect::Publish(transmit) => transmit.encode(live.version, &mut live.out),
+            Effect::Publish(transmit) => match &mut live.aliases {
+                Some(aliases) => aliases.encode(transmit, &mut live.out),
+                None => transmit.encode(live.version, &mut live.out),
+            },
             Effect::Deliver(..)
             | Effect::Subscribe(_)
             | Effect::Unsubscribe(_)

@@ -32,6 +32,7 @@ use model::{
     account::AuditEntry,
     command::Command,
     error::{AdmitError, Fault},
+    product::MqttExtras,
 };
 use serde::Serialize;
 use std::sync::Arc;
@@ -43,6 +44,16 @@ pub const PROFILE: Profile = Profile {
     will: false,
     lenient: true,
 };
+
+/// The same with what the product's owner allows beyond it.
+fn profile(extras: MqttExtras) -> Profile {
+    Profile {
+        qos: if extras.exactly_once { 2 } else { PROFILE.qos },
+        retain: extras.retain,
+        will: extras.will,
+        ..PROFILE
+    }
+}
 
 /// Characters of an unproven name that the audit log shows; it may be anything of any length.
 const NAME_SHOWN: usize = 96;
@@ -99,8 +110,8 @@ impl Alink {
         let session = admitted.map_err(|error| refusal(&error))?;
         Ok(Greeting::Welcome(Box::new(Welcome {
             implicit: session.marks & MARK_IMPLICIT != 0,
+            profile: profile(session.product.mqtt),
             session,
-            profile: PROFILE,
         })))
     }
 }
@@ -181,6 +192,10 @@ impl Dialect for Alink {
             let product = now.as_ref().unwrap_or(&session.product);
             rights::custom(&session.device, &product.topics, verb, topic)
         })
+    }
+
+    fn extras(&self, session: &Session, topic: &str) -> bool {
+        rights::system(&session.device, Verb::Publish, topic).is_none()
     }
 
     async fn uplink(&self, session: &Session, inbound: Inbound) -> Result<Uplink, Fault> {

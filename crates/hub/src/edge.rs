@@ -102,7 +102,7 @@ pub struct Welcome {
 /// What the devices of a product may use of MQTT.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Profile {
-    /// Highest QoS.
+    /// Highest QoS; above 1 it holds as `Dialect::extras` says.
     pub qos: u8,
     /// Whether messages may be retained.
     pub retain: bool,
@@ -204,6 +204,9 @@ pub trait Dialect: Send + Sync {
     async fn greet(&self, hello: &Hello) -> Greeting;
     /// Topic rights ([AL-3.12]).
     fn may(&self, session: &Session, verb: Verb, topic: &str) -> bool;
+    /// Whether what `Profile` allows beyond QoS 1 (QoS 2, retained messages, a will) holds for a
+    /// topic: not for the vendor's own ones.
+    fn extras(&self, session: &Session, topic: &str) -> bool;
     /// Turns a message into verbs. When it returns `Ok`, what must be kept is on disk and the
     /// message may be acknowledged; on a fault it must not be.
     async fn uplink(&self, session: &Session, inbound: Inbound) -> Result<Uplink, Fault>;

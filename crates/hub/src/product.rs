@@ -13,7 +13,7 @@ use model::{
     error::{Fault, ProductError},
     id::{AccountId, ProductKey, Time},
     port::{Change, Expect, Put, SecretId},
-    product::{DataFormat, DynamicRegistration, NodeKind, Product, ProductState},
+    product::{DataFormat, DynamicRegistration, MqttExtras, NodeKind, Product, ProductState},
 };
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -88,6 +88,7 @@ impl Hub {
             state: ProductState::Development,
             registration: DynamicRegistration::Off,
             strict_channel: false,
+            mqtt: MqttExtras::default(),
             created: self.now(),
             labels: new.labels,
             topics: self.topics_default().await?,
@@ -299,6 +300,23 @@ impl Hub {
     ) -> Result<Arc<Product>, ProductError> {
         self.product_change(permit, key, |product| {
             product.strict_channel = strict;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Sets what devices may use of MQTT on custom topics, from their next login on.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub async fn product_mqtt(
+        &self,
+        permit: &Permit,
+        key: &ProductKey,
+        extras: MqttExtras,
+    ) -> Result<Arc<Product>, ProductError> {
+        self.product_change(permit, key, |product| {
+            product.mqtt = extras;
             Ok(())
         })
         .await

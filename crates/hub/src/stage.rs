@@ -210,6 +210,7 @@ impl Stage {
             state: ProductState::Development,
             registration,
             strict_channel: false,
+            mqtt: Default::default(),
             created: self.hub.now(),
             labels: BTreeMap::new(),
             topics: Vec::new(),

@@ -71,6 +71,18 @@ pub struct TopicClass {
     pub description: String,
 }
 
+/// What the devices of a product may use of MQTT on its custom topics; nothing of it by default,
+/// as seed 001 §3.1 has it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MqttExtras {
+    /// QoS 2.
+    pub exactly_once: bool,
+    /// Retained messages.
+    pub retain: bool,
+    /// A will.
+    pub will: bool,
+}
+
 /// A product. Its secret is kept apart (`port::Secrets`).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Product {
@@ -94,6 +106,9 @@ pub struct Product {
     pub registration: DynamicRegistration,
     /// Refuse a device whose login claims another kind of channel than it uses.
     pub strict_channel: bool,
+    /// What its devices may use of MQTT on custom topics, beyond what the vendor's cloud offers.
+    #[serde(default)]
+    pub mqtt: MqttExtras,
     /// When it was made.
     pub created: Time,
     /// What the maker of an API call said of it and only wants to read again

@@ -66,6 +66,7 @@ pub(crate) fn routes(admin: Admin) -> (Router, OpenApi) {
         .routes(routes!(product::secret))
         .routes(routes!(product::registration))
         .routes(routes!(product::strict_channel))
+        .routes(routes!(product::mqtt))
         .routes(routes!(product::release))
         .routes(routes!(product::topic_create))
         .routes(routes!(product::topic_delete))

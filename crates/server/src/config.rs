@@ -193,6 +193,8 @@ pub struct Tls {
     pub ecdsa_key: Option<PathBuf>,
     /// The oldest version that is spoken.
     pub min_version: MinVersion,
+    /// Whether the port for MQTT in clear takes TLS too, which it sees from a client's first byte.
+    pub on_mqtt_port: bool,
     /// Further host names and IP addresses for the certificate that the server makes itself,
     /// beside `localhost`, the loopback addresses and the machine's name.
     pub names: Vec<String>,
@@ -326,6 +328,7 @@ impl Default for Config {
                 ecdsa_certificate: None,
                 ecdsa_key: None,
                 min_version: MinVersion::V1_2,
+                on_mqtt_port: true,
                 names: Vec::new(),
             },
             public: Public {

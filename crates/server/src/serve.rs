@@ -419,8 +419,12 @@ fn listeners(
         websocket: true,
         http: true,
     };
+    let on_mqtt_port = match config.tls.on_mqtt_port {
+        true => Security::Either(tls.clone()),
+        false => Security::Clear,
+    };
     let mut listeners: Vec<_> = [
-        (addresses.mqtt, Security::Either(tls.clone()), mqtt),
+        (addresses.mqtt, on_mqtt_port, mqtt),
         (addresses.mqtts, Security::Encrypted(tls.clone()), mqtt),
         (addresses.http, Security::Clear, http),
         (

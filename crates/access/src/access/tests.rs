@@ -25,7 +25,7 @@ use model::{
     error::Fault,
     id::{AccountId, CommandId, DeviceKey, IotId, NodeId, ProductKey, SessionId, Time},
     port::{Audience, CloseReason, Signal},
-    product::{DataFormat, DynamicRegistration, NodeKind, Product, ProductState},
+    product::{DataFormat, DynamicRegistration, MqttExtras, NodeKind, Product, ProductState},
 };
 use openssl::ssl::{SslConnector, SslMethod};
 use parking_lot::Mutex;
@@ -221,6 +221,7 @@ impl Dialect for Simple {
             state: ProductState::Development,
             registration: DynamicRegistration::Off,
             strict_channel: false,
+            mqtt: MqttExtras::default(),
             created: Time(0),
             labels: BTreeMap::new(),
             topics: Vec::new(),
@@ -243,6 +244,10 @@ impl Dialect for Simple {
     fn may(&self, session: &Session, _: Verb, topic: &str) -> bool {
         let own = format!("{}/", session.device.name);
         topic.starts_with(&own) || topic.starts_with("all/")
+    }
+
+    fn extras(&self, _: &Session, topic: &str) -> bool {
+        !topic.ends_with("/post")
     }
 
     async fn uplink(&self, session: &Session, inbound: Inbound) -> Result<Uplink, Fault> {

@@ -19,7 +19,7 @@ use model::{
     device::{Device, DeviceState},
     id::{AccountId, DeviceKey, IotId, NodeId, ProductKey, Time},
     port::{Clock, Ports, Random},
-    product::{DataFormat, DynamicRegistration, NodeKind, TopicRight},
+    product::{DataFormat, DynamicRegistration, MqttExtras, NodeKind, TopicRight},
 };
 use serde_json::{Map, Value, json};
 use std::{
@@ -294,6 +294,26 @@ async fn a_login_is_let_in_once_it_is_proven() {
     assert_eq!(welcome.session.marks, MARK_IMPLICIT | 3);
     assert_eq!(welcome.session.marks & MARK_EXT & MARK_EXTENDED_RPC, 1);
     assert_eq!(welcome.profile, PROFILE);
+    let session = &welcome.session;
+    let own = format!("/{}/{}/user/any", device.product, device.name);
+    let system = format!(
+        "/sys/{}/{}/thing/event/property/post",
+        device.product, device.name
+    );
+    let dialect = &house.alink;
+    assert!(dialect.extras(session, &own) && !dialect.extras(session, &system));
+    let extras = MqttExtras {
+        exactly_once: true,
+        retain: true,
+        will: true,
+    };
+    let product = &device.product;
+    let set = house.hub.product_mqtt(&house.permit, product, extras).await;
+    assert_eq!(set.unwrap().mqtt, extras);
+    let again = house.welcome(&house.hello(&device, &secret, "")).await;
+    let profile = again.profile;
+    assert_eq!((profile.qos, profile.retain, profile.will), (2, true, true));
+    assert!(profile.lenient);
     let found = house.hub.device_find(&house.permit, &device).await.unwrap();
     assert_eq!(found.state, DeviceState::Online);
     assert!(

@@ -4,7 +4,7 @@ use super::{
     Answer,
     call::Call,
     error::{AdminError, ErrorView},
-    view::{Format, Node, ProductView, Registration, Right, TopicView},
+    view::{Format, MqttView, Node, ProductView, Registration, Right, TopicView},
 };
 use axum::{Json, extract::Path, http::StatusCode};
 use hub::product::NewProduct;
@@ -202,6 +202,20 @@ pub(super) async fn strict_channel(Path(product): Path<String>, call: Call) -> A
     let body: SwitchBody = call.read()?;
     let hub = &call.admin.hub;
     let product = hub.product_strict_channel(&permit, &key, body.on).await?;
+    Ok(Json((&*product).into()))
+}
+
+/// Sets what devices may use of MQTT on custom topics, from their next login on.
+#[utoipa::path(post, path = "/products/{product}/mqtt", tag = "product",
+    params(("product" = String, Path)), request_body = MqttView,
+    responses((status = 200, body = ProductView), (status = "4XX", body = ErrorView)))]
+pub(super) async fn mqtt(Path(product): Path<String>, call: Call) -> Answer<ProductView> {
+    let key = ProductKey::parse(&product)?;
+    let resource = Resource::Product(key.clone());
+    let permit = call.allow("muster:SetMqtt", resource, true).await?;
+    let body: MqttView = call.read()?;
+    let hub = &call.admin.hub;
+    let product = hub.product_mqtt(&permit, &key, body.into()).await?;
     Ok(Json((&*product).into()))
 }
 

@@ -436,6 +436,13 @@ async fn a_product_with_a_model_and_devices() {
     .await;
     assert_eq!((told.status, told.code()), (400, "BadModel"));
 
+    let extras = json!({"exactly_once": true, "retain": false, "will": true});
+    let set = call("POST", "/mqtt", extras.clone()).await;
+    assert_eq!(set.body["mqtt"], extras);
+    assert_eq!(call("GET", "", json!({})).await.body["mqtt"], extras);
+    let half = call("POST", "/mqtt", json!({"retain": true})).await;
+    assert_eq!(half.status, 400, "{}", half.text);
+
     let made = call("POST", "/devices", json!({"device_name": "kitchen"})).await;
     assert_eq!(made.status, 201);
     let secret = made.body["device_secret"].as_str().unwrap();

@@ -8,7 +8,8 @@ use model::{
     device::{Device, DeviceState},
     id::Time,
     product::{
-        DataFormat, DynamicRegistration, NodeKind, Product, ProductState, TopicClass, TopicRight,
+        DataFormat, DynamicRegistration, MqttExtras, NodeKind, Product, ProductState, TopicClass,
+        TopicRight,
     },
 };
 use serde::{Deserialize, Serialize};
@@ -177,6 +178,48 @@ impl From<&TopicClass> for TopicView {
     }
 }
 
+/// What devices may use of MQTT on custom topics.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct MqttView {
+    /// QoS 2.
+    pub(crate) exactly_once: bool,
+    /// Retained messages.
+    pub(crate) retain: bool,
+    /// A will.
+    pub(crate) will: bool,
+}
+
+impl From<MqttExtras> for MqttView {
+    fn from(extras: MqttExtras) -> Self {
+        let MqttExtras {
+            exactly_once,
+            retain,
+            will,
+        } = extras;
+        Self {
+            exactly_once,
+            retain,
+            will,
+        }
+    }
+}
+
+impl From<MqttView> for MqttExtras {
+    fn from(view: MqttView) -> Self {
+        let MqttView {
+            exactly_once,
+            retain,
+            will,
+        } = view;
+        Self {
+            exactly_once,
+            retain,
+            will,
+        }
+    }
+}
+
 /// A product.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ProductView {
@@ -191,6 +234,8 @@ pub(crate) struct ProductView {
     released: bool,
     registration: Registration,
     strict_channel: bool,
+    /// What devices may use of MQTT on custom topics.
+    mqtt: MqttView,
     created: String,
     /// Registered devices, where they were counted.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -211,6 +256,7 @@ impl From<&Product> for ProductView {
             released: product.state == ProductState::Released,
             registration: product.registration.into(),
             strict_channel: product.strict_channel,
+            mqtt: product.mqtt.into(),
             created: time(product.created),
             devices: None,
             topics: product.topics.iter().map(Into::into).collect(),

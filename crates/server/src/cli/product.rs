@@ -112,6 +112,21 @@ Examples:
         /// How the switch is to stand.
         to: Switch,
     },
+    /// Set what devices may use of MQTT on the product's own topics, from their next login on; what
+    /// is not named is not allowed, as in the vendor's cloud.
+    Mqtt {
+        /// Product key.
+        product: String,
+        /// QoS 2.
+        #[arg(long)]
+        exactly_once: bool,
+        /// Retained messages.
+        #[arg(long)]
+        retain: bool,
+        /// A will.
+        #[arg(long)]
+        will: bool,
+    },
     /// Freeze a product's thing model and topics, or let them change again.
     Release {
         /// Product key.
@@ -210,6 +225,9 @@ const CARD: &[(&str, &str)] = &[
     ("Released", "released"),
     ("Registration", "registration"),
     ("Strict channel", "strict_channel"),
+    ("MQTT QoS 2", "mqtt.exactly_once"),
+    ("MQTT retain", "mqtt.retain"),
+    ("MQTT will", "mqtt.will"),
     ("Devices", "devices"),
     ("Created", "created"),
 ];
@@ -352,6 +370,16 @@ pub(super) fn run(desk: &mut Desk, command: Product) -> Result<(), Failure> {
         Product::StrictChannel { product, to } => {
             let body = json!({"on": to.on()});
             let turned = client.post(&["products", &product, "strict-channel"], &body)?;
+            desk.show(&turned, |turned| card(turned, CARD))
+        }
+        Product::Mqtt {
+            product,
+            exactly_once,
+            retain,
+            will,
+        } => {
+            let body = json!({"exactly_once": exactly_once, "retain": retain, "will": will});
+            let turned = client.post(&["products", &product, "mqtt"], &body)?;
             desk.show(&turned, |turned| card(turned, CARD))
         }
         Product::Release { product, to } => {

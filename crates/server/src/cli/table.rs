@@ -31,6 +31,11 @@ fn plain(text: &str) -> String {
         .collect()
 }
 
+/// What stands at a path.
+fn at<'a>(item: &'a Value, path: &str) -> &'a Value {
+    path.split('.').fold(item, |value, name| &value[name])
+}
+
 /// A table of `items`: a heading and the path of a field (`entry.at`) for each column.
 pub(super) fn table(items: &[Value], columns: &[(&str, &str)]) -> String {
     if items.is_empty() {
@@ -42,10 +47,7 @@ pub(super) fn table(items: &[Value], columns: &[(&str, &str)]) -> String {
         .set_content_arrangement(ContentArrangement::Disabled)
         .set_header(columns.iter().map(|(heading, _)| *heading));
     for item in items {
-        table.add_row(columns.iter().map(|(_, field)| {
-            let value = field.split('.').fold(item, |value, name| &value[name]);
-            cell(value)
-        }));
+        table.add_row(columns.iter().map(|(_, field)| cell(at(item, field))));
     }
     format!("{table}\n")
 }
@@ -59,8 +61,8 @@ pub(super) fn card(item: &Value, fields: &[(&str, &str)]) -> String {
         .unwrap_or_default();
     fields
         .iter()
-        .filter(|(_, field)| !item[*field].is_null())
-        .map(|(heading, field)| format!("{heading:<width$}  {}\n", cell(&item[*field])))
+        .filter(|(_, field)| !at(item, field).is_null())
+        .map(|(heading, field)| format!("{heading:<width$}  {}\n", cell(at(item, field))))
         .collect()
 }
 

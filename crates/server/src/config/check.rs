@@ -120,6 +120,7 @@ pub(super) fn advice(key: &str) -> &'static str {
             "write an address and a port, such as \"0.0.0.0:1883\" or \"[::]:1883\""
         }
         key if key.ends_with(".off")
+            || key == "tls.on_mqtt_port"
             || key.starts_with("security.")
             || key.starts_with("listen.plain.") =>
         {

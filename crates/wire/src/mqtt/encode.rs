@@ -1,5 +1,7 @@
 //! Packets to bytes.
 
+use std::num::NonZeroU16;
+
 use bytes::{BufMut, BytesMut};
 
 use super::packet::{
@@ -46,6 +48,8 @@ pub enum EncodeError {
 pub struct PublishParts<'a> {
     /// Topic name, without wildcards; the caller has checked it. Empty only beside a topic alias.
     pub topic: &'a str,
+    /// Topic alias; left out in 3.x, as are all properties.
+    pub alias: Option<NonZeroU16>,
     /// The message.
     pub payload: &'a [u8],
     /// Level of this delivery.
@@ -69,6 +73,7 @@ impl<'a> From<&'a Publish> for PublishParts<'a> {
     fn from(publish: &'a Publish) -> Self {
         Self {
             topic: &publish.topic,
+            alias: None,
             payload: &publish.payload,
             qos: publish.qos,
             packet_id: publish.packet_id,
@@ -87,8 +92,9 @@ impl PublishParts<'_> {
     }
 
     fn properties_size(&self) -> usize {
+        let alias = if self.alias.is_some() { 3 } else { 0 };
         if self.properties.is_empty() && self.expiry.is_none() && self.subscription_ids.is_empty() {
-            return 0;
+            return alias;
         }
         let expiry = if self.expiry.is_some() {
             5 - self.properties.message_expiry_interval().map_or(0, |_| 5)
@@ -96,7 +102,7 @@ impl PublishParts<'_> {
             0
         };
         let ids: usize = self.subscription_ids.iter().map(|id| 1 + id.size()).sum();
-        self.properties.body_size() + expiry + ids
+        self.properties.body_size() + expiry + ids + alias
     }
 
     fn write_properties(&self, size: usize, buf: &mut BytesMut) {
@@ -111,6 +117,9 @@ impl PublishParts<'_> {
         }
         if let Some(expiry) = self.expiry {
             Property::MessageExpiryInterval(expiry).write(buf);
+        }
+        if let Some(alias) = self.alias {
+            Property::TopicAlias(alias).write(buf);
         }
         for &id in self.subscription_ids {
             Property::SubscriptionIdentifier(id).write(buf);
@@ -149,7 +158,11 @@ pub fn encode_publish(
     if parts.packet_id.is_some() == level0 || (level0 && parts.dup) {
         return Err(EncodeError::PacketId);
     }
-    let aliased = version.is_v5() && parts.properties.topic_alias().is_some();
+    let own = parts.properties.topic_alias().is_some();
+    if own && parts.alias.is_some() {
+        return Err(EncodeError::Property);
+    }
+    let aliased = version.is_v5() && (own || parts.alias.is_some());
     if parts.topic.len() > usize::from(u16::MAX) || (parts.topic.is_empty() && !aliased) {
         return Err(EncodeError::Topic);
     }

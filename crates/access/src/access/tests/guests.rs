@@ -315,3 +315,36 @@ async fn enhanced_authentication_is_refused() {
     };
     assert_eq!(bye.reason, ReasonCode::ProtocolError);
 }
+
+/// [MQTT-3.1.2-26] We use aliases as far as the client takes them.
+#[tokio::test]
+async fn topics_get_aliases_as_far_as_the_client_takes_them() {
+    let server = guests(plain());
+    let mut hello = nobody(Version::V5, "c");
+    hello.properties.push(Property::TopicAliasMaximum(1));
+    let size = std::num::NonZeroU32::new(18).unwrap();
+    hello.properties.push(Property::MaximumPacketSize(size));
+    let mut client = server.client_of(3, hello).await;
+    client.subscribe("a/#").await;
+    let mut other = server.guest(Version::V5, "d").await;
+    for (topic, payload) in [
+        ("a/t", "exactly"),
+        ("a/t", "x"),
+        ("a/t", "x"),
+        ("a/t", "exactly10!"),
+        ("a/u", "x"),
+    ] {
+        other.publish(topic, payload, QoS::AtMostOnce).await;
+    }
+    for expected in [
+        &b"\x30\x10\0\x03a/t\x03\x23\0\x01exactly"[..],
+        b"\x30\x07\0\0\x03\x23\0\x01x",
+        b"\x30\x07\0\0\x03\x23\0\x01x",
+        b"\x30\x10\0\0\x03\x23\0\x01exactly10!",
+        b"\x30\x07\0\x03a/u\0x",
+    ] {
+        let mut bytes = vec![0; expected.len()];
+        client.stream.read_exact(&mut bytes).await.unwrap();
+        assert_eq!(bytes, expected);
+    }
+}

@@ -256,3 +256,36 @@ async fn a_stop_leaves_nothing_open() {
     assert!(closed.iter().all(|(_, why)| why == "the server stops"));
     assert!(TcpStream::connect(address).await.is_err());
 }
+
+/// [AL-3.4] What a profile allows beyond QoS 1 holds for the topics that the dialect says.
+#[tokio::test]
+async fn the_vendors_own_topics_have_no_extras() {
+    let server = server();
+    for (topic, qos, retain, reason) in [
+        ("lamp/free", QoS::ExactlyOnce, true, None),
+        (
+            "lamp/post",
+            QoS::ExactlyOnce,
+            false,
+            Some(ReasonCode::QoSNotSupported),
+        ),
+        (
+            "lamp/post",
+            QoS::AtLeastOnce,
+            true,
+            Some(ReasonCode::RetainNotSupported),
+        ),
+    ] {
+        let mut client = server.client(connect(Version::V5, "full", "lamp")).await;
+        let mut publish = Publish::new(TopicName::try_from(topic).unwrap(), "x");
+        (publish.qos, publish.retain, publish.packet_id) = (qos, retain, Some(id(1)));
+        client.send(&Packet::Publish(publish)).await;
+        let answer = client.next().await;
+        match reason {
+            None => assert!(matches!(answer, Some(Packet::PubRec(_)))),
+            Some(reason) => {
+                assert!(matches!(answer, Some(Packet::Disconnect(bye)) if bye.reason == reason));
+            }
+        }
+    }
+}

@@ -459,6 +459,7 @@ fn one_message_is_encoded_for_receivers_that_differ() {
         SubscriptionId::new(200).unwrap(),
     ];
     let parts = PublishParts {
+        alias: None,
         topic: "a",
         payload: b"x",
         qos: QoS::AtLeastOnce,
@@ -677,4 +678,30 @@ fn mqtt_3_leaves_out_what_it_has_no_place_for() {
         encode(&packet, Version::V311, &mut line).unwrap();
         assert_eq!(&line[..], bytes);
     }
+}
+
+/// MQTT 5 §3.3.2.3.4: an alias goes with the topic first, and in its place afterwards.
+#[test]
+fn an_alias_stands_for_its_topic() {
+    let publish = Publish::new(TopicName::try_from("a/long/topic").unwrap(), "x");
+    let mut decoder = Decoder::client(Version::V5, 1024);
+    decoder.set_topic_alias_maximum(4);
+    let mut line = BytesMut::from(&b"\x20\x03\x00\x00\x00"[..]);
+    decoder.decode(&mut line).unwrap();
+    let alias = NonZeroU16::new(4);
+    let mut parts = PublishParts {
+        alias,
+        ..PublishParts::from(&publish)
+    };
+    let mut size = 0;
+    for topic in ["a/long/topic", ""] {
+        parts.topic = topic;
+        encode_publish(&parts, Version::V5, &mut line).unwrap();
+        assert_eq!(line.len(), publish_size(&parts, Version::V5));
+        assert_ne!(line.len(), std::mem::replace(&mut size, line.len()));
+        let decoded = decoder.decode(&mut line).unwrap();
+        assert_eq!(decoded, Some(Packet::Publish(publish.clone())));
+    }
+    let refused = encode_publish(&parts, Version::V311, &mut line);
+    assert_eq!(refused, Err(EncodeError::Topic));
 }

@@ -142,6 +142,7 @@ impl Transmit {
         let message = &*self.delivery.message;
         PublishParts {
             topic: &message.topic,
+            alias: None,
             payload: &message.payload,
             qos: self.delivery.qos,
             packet_id: self.packet_id,
