@@ -403,6 +403,7 @@ async fn seat<S: Duplex + 'static>(
     let taken = connect.properties.topic_alias_maximum().copied();
     let arrival = Arrival {
         aliases: taken.unwrap_or(0),
+        explains: connect.properties.request_problem_information() != Some(&false),
         session: client.id(),
         link: Link::of(&connect),
         implicit,

@@ -21,8 +21,8 @@ use std::{
 use tokio::sync::oneshot;
 use wire::mqtt::{
     ConnAck, Delivery, Effect, EncodeError, Limits, Link, Message, Millis, Offer, Overflow, Packet,
-    Properties, Publish, QoS, ReasonCode, Session, Subscription, Ticket, TopicFilter, TopicName,
-    Transmit, Version, encode, encode_publish, publish_size,
+    Properties, Property, Publish, QoS, ReasonCode, Session, Subscription, Text, Ticket,
+    TopicFilter, TopicName, Transmit, Version, encode, encode_publish, publish_size,
 };
 
 /// QoS 1 messages on their way to one device at once.
@@ -77,6 +77,8 @@ struct Live {
     session: SessionId,
     version: Version,
     out: BytesMut,
+    /// Whether it wants to read what was wrong (MQTT 5 §3.1.2.11.7).
+    explains: bool,
     /// There only if the client takes any.
     aliases: Option<Box<Aliases>>,
     waker: Option<Waker>,
@@ -134,6 +136,8 @@ pub(crate) struct Arrival {
     pub(crate) connack: ConnAck,
     /// Topic aliases that the client takes.
     pub(crate) aliases: u16,
+    /// Whether the client wants to read what was wrong.
+    pub(crate) explains: bool,
 }
 
 /// What the connection sees when it looks.
@@ -360,6 +364,7 @@ impl State {
             session: arrival.session,
             version,
             out,
+            explains: version.is_v5() && arrival.explains,
             aliases,
             waker: None,
             closing: None,
@@ -533,7 +538,13 @@ impl State {
         let was_empty = live.out.is_empty();
         // What cannot be encoded cannot be sent: a message whose topic has become too long.
         let _ = match effect {
-            Effect::Send(packet) => encode(packet, live.version, &mut live.out),
+            Effect::Send(packet) => {
+                let most = self.mqtt.link().and_then(|link| link.maximum_packet_size);
+                if live.explains {
+                    explain(packet, most);
+                }
+                encode(packet, live.version, &mut live.out)
+            }
             Effect::Publish(transmit) => match &mut live.aliases {
                 Some(aliases) => aliases.encode(transmit, &mut live.out),
                 None => transmit.encode(live.version, &mut live.out),
@@ -550,6 +561,33 @@ impl State {
             live.wake();
         }
         true
+    }
+}
+
+/// Adds to an answer that tells of a failure what it means, as far as the client takes packets of
+/// that size [MQTT-3.4.2-2].
+fn explain(packet: &mut Packet, most: Option<NonZeroU32>) {
+    /// Of an answer without words to one filter, at most, and of words with their frame.
+    const FRAME: usize = 16;
+    let failed = |reason: &&ReasonCode| reason.is_error();
+    let (reason, size, properties) = match packet {
+        Packet::PubAck(ack) | Packet::PubRec(ack) => {
+            (Some(&ack.reason).filter(failed), 0, &mut ack.properties)
+        }
+        Packet::SubAck(ack) => {
+            let size = ack.reasons.len();
+            (ack.reasons.iter().find(failed), size, &mut ack.properties)
+        }
+        _ => return,
+    };
+    let Some(words) = reason.map(|reason| reason.words()) else {
+        return;
+    };
+    if most.is_some_and(|most| FRAME + size + words.len() > most.get() as usize) {
+        return;
+    }
+    if let Ok(words) = Text::try_from(words) {
+        properties.push(Property::ReasonString(words));
     }
 }
 

@@ -4,12 +4,12 @@ use super::packet::PacketType;
 
 /// One table: the byte, the name, and the packets that may carry it (MQTT 5 §2.4 table 2-6).
 macro_rules! reasons {
-    ($($(#[$doc:meta])* $byte:literal $name:ident in [$($packet:ident)+])+) => {
+    ($(#[doc = $doc:literal] $byte:literal $name:ident in [$($packet:ident)+])+) => {
         /// Why, or how well, something went (MQTT 5 §2.4). From 0x80 on it went wrong.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         #[repr(u8)]
         pub enum ReasonCode {
-            $($(#[$doc])* $name = $byte,)+
+            $(#[doc = $doc] $name = $byte,)+
         }
 
         impl ReasonCode {
@@ -18,6 +18,13 @@ macro_rules! reasons {
                 match byte {
                     $($byte => Some(Self::$name),)+
                     _ => None,
+                }
+            }
+
+            /// What it means, in words for a Reason String.
+            pub const fn words(self) -> &'static str {
+                match self {
+                    $(Self::$name => $doc.trim_ascii(),)+
                 }
             }
 

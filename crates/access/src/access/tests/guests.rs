@@ -348,3 +348,45 @@ async fn topics_get_aliases_as_far_as_the_client_takes_them() {
         assert_eq!(bytes, expected);
     }
 }
+
+/// [MQTT-3.1.2-29] What was wrong is told in words, unless the client wants none.
+#[tokio::test]
+async fn failures_are_explained_to_those_who_want_it() {
+    let server = guests(plain());
+    for (wants, size, told) in [
+        (None, 100, Some("Not authorized.")),
+        (Some(true), 100, Some("Not authorized.")),
+        (Some(false), 100, None),
+        (None, 20, None),
+    ] {
+        let mut hello = nobody(Version::V5, "c");
+        let properties = &mut hello.properties;
+        let size = std::num::NonZeroU32::new(size).unwrap();
+        properties.push(Property::MaximumPacketSize(size));
+        if let Some(wants) = wants {
+            properties.push(Property::RequestProblemInformation(wants));
+        }
+        let mut client = server.client_of(3, hello).await;
+        client.publish("refused/a", "x", QoS::AtLeastOnce).await;
+        let Some(Packet::PubAck(ack)) = client.next().await else {
+            panic!("no PUBACK");
+        };
+        assert_eq!(ack.reason, ReasonCode::NotAuthorized);
+        let words = ack.properties.reason_string().map(|words| &**words);
+        assert_eq!(words, told);
+        let ask = Packet::Subscribe(Subscribe {
+            packet_id: id(9),
+            filters: vec![SubscribeFilter {
+                filter: TopicFilter::try_from("refused/a").unwrap(),
+                options: SubscribeOptions::at(QoS::AtMostOnce),
+            }],
+            properties: Properties::new(),
+        });
+        client.send(&ask).await;
+        let Some(Packet::SubAck(ack)) = client.next().await else {
+            panic!("no SUBACK");
+        };
+        let words = ack.properties.reason_string().map(|words| &**words);
+        assert_eq!(words, told);
+    }
+}
