@@ -11,6 +11,7 @@ use crate::{
     farewell::Admitted,
     hello::{Line, disconnect},
     listen::{Duplex, Hold},
+    memory::{FREE, Share},
     router::{Kept, Router, Seated, Tally, granted},
     seat::{Closing, Handed, Outgoing, Seat, published},
     stream::poll_fill,
@@ -79,6 +80,12 @@ pub(crate) struct Conn<S> {
     unflushed: bool,
     /// Messages that the dialect works on, in order of arrival. There only while there are any.
     working: Option<Box<FuturesOrdered<Work>>>,
+    /// Bytes of payload of those messages.
+    work_bytes: usize,
+    /// What all this holds, for the sum over all connections.
+    share: Share,
+    /// Since when a long packet is half there.
+    half: Option<Millis>,
     /// Hands over commands; there only while it does.
     commands: Option<BoxFuture<'static, ()>>,
     commands_again: bool,
@@ -111,6 +118,10 @@ enum End {
     Silent,
     /// The client does not read.
     Stalled,
+    /// The client left a long packet half sent.
+    Half,
+    /// All clients together hold too much, and this one would hold more.
+    TooMuch,
     /// The client broke the protocol.
     Broken(ReasonCode),
     /// It may not do what it did.
@@ -129,6 +140,8 @@ impl End {
             Self::Gone | Self::Hung => "the connection was lost",
             Self::Silent => "the device was silent for too long",
             Self::Stalled => "the device did not read",
+            Self::Half => "the device left a message half sent",
+            Self::TooMuch => "the server had no memory left for a message",
             Self::Broken(_) => "the device broke the protocol",
             Self::NotAllowed => "the device published without a right to",
             Self::Failed => "the server could not store a message",
@@ -144,7 +157,8 @@ impl End {
     fn code(self) -> Option<ReasonCode> {
         match self {
             Self::Left | Self::Gone | Self::Hung | Self::Stalled => None,
-            Self::Silent => Some(ReasonCode::KeepAliveTimeout),
+            Self::Silent | Self::Half => Some(ReasonCode::KeepAliveTimeout),
+            Self::TooMuch => Some(ReasonCode::QuotaExceeded),
             Self::Broken(reason) => Some(reason),
             Self::NotAllowed => Some(ReasonCode::NotAuthorized),
             Self::Failed => Some(ReasonCode::UnspecifiedError),
@@ -202,6 +216,9 @@ impl<S: Duplex> Conn<S> {
             writing: BytesMut::new(),
             unflushed: false,
             working: None,
+            work_bytes: 0,
+            share: gate.memory.share(),
+            half: None,
             commands: None,
             commands_again: false,
             keep_alive,
@@ -233,16 +250,37 @@ impl<S: Duplex> Conn<S> {
             self.poll_output(cx)?;
             self.poll_commands(cx);
             if !(worked || read || held && self.may_take()) {
+                self.account()?;
                 return self.poll_timer(cx);
             }
         }
+    }
+
+    /// Notes what this connection holds. Where all hold too much, whoever waits for nothing of ours
+    /// to become free cannot be helped but by its end.
+    fn account(&mut self) -> Result<(), End> {
+        let input = self.line.input.capacity();
+        self.share
+            .hold(input + self.writing.capacity() + self.work_bytes);
+        if self.share.is_too_much() && self.working.is_none() {
+            self.gate.desk.dropped("no memory");
+            return Err(End::TooMuch);
+        }
+        if self.line.input.len() <= FREE || self.working.is_some() {
+            self.half = None;
+        } else if self.half.is_none() {
+            self.half = Some(self.router.now());
+            self.set_timer();
+        }
+        Ok(())
     }
 
     /// Whether another packet of the client may be taken. If not, it stays on the line: TCP tells
     /// the client to slow down.
     fn may_take(&self) -> bool {
         let working = self.working.as_ref().map_or(0, |working| working.len());
-        working < self.gate.bounds.window && !self.seat.is_full(self.client.id())
+        let waits = working > 0 && self.share.is_too_much();
+        working < self.gate.bounds.window && !waits && !self.seat.is_full(self.client.id())
     }
 
     fn poll_input(&mut self, cx: &mut Context<'_>) -> Result<bool, End> {
@@ -282,6 +320,7 @@ impl<S: Duplex> Conn<S> {
         }
         if progress {
             self.keep_alive.heard(self.router.now());
+            self.half = None;
         }
         Ok(progress)
     }
@@ -351,6 +390,7 @@ impl<S: Duplex> Conn<S> {
         let Client::Device { session, dialect } = &self.client else {
             return self.finish(Done::as_it_is(publish, ticket));
         };
+        let size = publish.payload.len();
         let mut work = work(dialect, session, publish, ticket);
         if self.working.is_none() {
             match work.as_mut().poll(cx) {
@@ -358,6 +398,7 @@ impl<S: Duplex> Conn<S> {
                 Poll::Pending => {}
             }
         }
+        self.work_bytes += size;
         self.working.get_or_insert_default().push_back(work);
         Ok(())
     }
@@ -368,6 +409,7 @@ impl<S: Duplex> Conn<S> {
             match working.poll_next_unpin(cx) {
                 Poll::Ready(Some(done)) => {
                     progress = true;
+                    self.work_bytes = self.work_bytes.saturating_sub(done.publish.payload.len());
                     self.finish(done)?;
                 }
                 Poll::Ready(None) => self.working = None,
@@ -517,6 +559,9 @@ impl<S: Duplex> Conn<S> {
             {
                 return Err(End::Stalled);
             }
+            if self.half_deadline().is_some_and(|deadline| now >= deadline) {
+                return Err(End::Half);
+            }
             if self.keep_alive.is_over(now) {
                 if self.may_take() {
                     return Err(End::Silent);
@@ -530,13 +575,25 @@ impl<S: Duplex> Conn<S> {
     }
 
     fn stall_deadline(&self) -> Option<Millis> {
-        let patience = u64::try_from(self.gate.bounds.stall.as_millis()).unwrap_or(u64::MAX);
-        self.stalled.map(|since| since.saturating_add(patience))
+        self.stalled
+            .map(|since| since.saturating_add(self.patience()))
+    }
+
+    fn half_deadline(&self) -> Option<Millis> {
+        self.half.map(|since| since.saturating_add(self.patience()))
+    }
+
+    fn patience(&self) -> Millis {
+        u64::try_from(self.gate.bounds.stall.as_millis()).unwrap_or(u64::MAX)
     }
 
     fn set_timer(&mut self) {
         let now = self.router.now();
-        let next = [self.keep_alive.deadline(), self.stall_deadline()];
+        let next = [
+            self.keep_alive.deadline(),
+            self.stall_deadline(),
+            self.half_deadline(),
+        ];
         let wait = next.into_iter().flatten().min().map_or(FAR, |deadline| {
             // One more than what is left, as both clocks round down.
             Duration::from_millis(deadline.saturating_sub(now) + 1)

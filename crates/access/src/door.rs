@@ -5,6 +5,7 @@ use crate::{
     desk::Desk,
     farewell::Farewell,
     listen::HttpService,
+    memory::Memory,
     router::{Router, Tally},
     settings::{Bounds, Terms},
     throttle::Throttle,
@@ -62,6 +63,7 @@ pub(crate) struct Gate {
     pub(crate) farewell: Arc<Farewell>,
     pub(crate) places: Arc<Semaphore>,
     pub(crate) lobby: Arc<Semaphore>,
+    pub(crate) memory: Arc<Memory>,
     stage: watch::Sender<Stage>,
 }
 
@@ -87,6 +89,7 @@ impl Gate {
                 bounds.connections.min(Semaphore::MAX_PERMITS),
             )),
             lobby: Arc::new(Semaphore::new(LOBBY)),
+            memory: Memory::new(bounds.memory),
             stage: watch::Sender::new(Stage::Open),
             bounds,
         }

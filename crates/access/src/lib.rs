@@ -17,6 +17,7 @@ mod farewell;
 pub mod fuzz;
 mod hello;
 mod listen;
+mod memory;
 mod router;
 mod seat;
 mod settings;

@@ -95,9 +95,13 @@ pub(crate) async fn accept(
         let hall = hall.clone();
         let alive = alive.clone();
         let address = from.ip().to_canonical();
-        // A place is held until the connection ends. Beyond the places there is a lobby, where
-        // clients are told so; beyond the lobby they find a closed door.
-        if let Ok(place) = gate.places.clone().try_acquire_owned() {
+        // A place is held until the connection ends. Beyond the places, and beyond the memory for
+        // messages, there is a lobby, where clients are told so; beyond the lobby they find a
+        // closed door.
+        let place = (!gate.memory.is_full())
+            .then(|| gate.places.clone().try_acquire_owned().ok())
+            .flatten();
+        if let Some(place) = place {
             let hold = Hold {
                 _place: place,
                 alive,

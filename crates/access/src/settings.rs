@@ -154,7 +154,11 @@ pub struct Bounds {
     /// Bytes that wait to be written to one connection. What does not fit is dropped (QoS 0) or
     /// queued (QoS 1).
     pub outgoing: usize,
-    /// How long a client may leave those bytes unread.
+    /// Bytes of messages that all connections together may hold while they read, work on and write
+    /// them. Beyond it new clients are told that the server is busy, and who would hold more is cut
+    /// off.
+    pub memory: usize,
+    /// How long a client may leave those bytes unread, or a long packet half sent.
     pub stall: Duration,
     /// QoS 1 messages that wait for one session's acknowledgement or return; the oldest goes first.
     pub queue: usize,
@@ -184,6 +188,7 @@ impl Default for Bounds {
             packet: 320 * 1024,
             window: 64,
             outgoing: 1024 * 1024,
+            memory: 512 * 1024 * 1024,
             stall: Duration::from_secs(30),
             queue: 100,
             queue_bytes: 1024 * 1024,

@@ -31,13 +31,14 @@ impl Hub {
         if model.tsl.event(identifier).is_none() {
             return Err(PostError::NoSuchFunction("event"));
         }
-        let event = fit_event(&model.tsl, identifier, params, self.now().0)
+        let now = self.now();
+        let event = fit_event(&model.tsl, identifier, params, now.0)
             .map_err(|misfit| PostError::Misfit(format!("event {identifier} {misfit}")))?;
         let what = What::EventPosted {
             identifier: identifier.to_owned(),
             kind: event.kind,
             output: Value::Object(event.output),
-            time: Time(event.time_ms),
+            time: self.time_told(Time(event.time_ms), now),
         };
         self.fact(&session.device, &session.iot_id, what).await?;
         Ok(())

@@ -28,6 +28,9 @@ pub struct Limits {
     pub token_life: i64,
     /// How far a signed time may be from ours, in milliseconds (spec/cloud-api.md §1.2).
     pub time_window: i64,
+    /// How far a device's time may be ahead of ours, in milliseconds; a value or event of a later
+    /// time is taken as of its arrival.
+    pub device_ahead: i64,
     /// How long a command waits for its device, in milliseconds.
     pub command_life: i64,
     /// Commands that may wait for one device.
@@ -67,6 +70,7 @@ impl Default for Limits {
             payload: 256 * 1024,
             token_life: 7 * DAY,
             time_window: 15 * 60 * 1000,
+            device_ahead: 10 * 60 * 1000,
             command_life: 7 * DAY,
             commands: 100,
             call_wait: 8_000,

@@ -76,7 +76,8 @@ impl Hub {
         }
         let model = self.shelf_model(&session.device.product).await?;
         let model = model.ok_or(PostError::NotModelled)?;
-        let sifted = sift_properties(&model.tsl, params, self.now().0);
+        let now = self.now();
+        let sifted = sift_properties(&model.tsl, params, now.0);
         let dropped = sifted
             .dropped
             .into_iter()
@@ -86,13 +87,21 @@ impl Hub {
         let mut values = Vec::with_capacity(sifted.kept.len());
         for property in sifted.kept {
             kept.push(property.identifier.clone());
-            values.push((property.identifier, property.value, Time(property.time_ms)));
+            let time = self.time_told(Time(property.time_ms), now);
+            values.push((property.identifier, property.value, time));
         }
         if !values.is_empty() {
             let what = What::PropertiesPosted { values };
             self.fact(&session.device, &session.iot_id, what).await?;
         }
         Ok(Posted { kept, dropped })
+    }
+
+    /// The time that a device gave, unless its clock is ahead: then its latest value would hide what
+    /// it posts after its clock was set right.
+    pub(crate) fn time_told(&self, told: Time, now: Time) -> Time {
+        let latest = now.plus(self.limits.device_ahead);
+        if told > latest { now } else { told }
     }
 
     /// Asks the device to set properties; its answer comes later.

@@ -262,7 +262,10 @@ pub struct Sockets {
     pub hello: u64,
     /// Bytes that wait to be written to one connection.
     pub outgoing: usize,
-    /// How long a client may leave those bytes unread.
+    /// Bytes of messages that all connections together may hold; beyond it new clients are told
+    /// that the server is busy, and who would hold more is cut off.
+    pub memory: usize,
+    /// How long a client may leave those bytes unread, or a long packet half sent.
     pub stall: u64,
     /// Messages that one device may have in work at once.
     pub window: usize,
@@ -351,6 +354,7 @@ impl Default for Config {
                 connections: 100_000,
                 hello: 10_000,
                 outgoing: 1024 * 1024,
+                memory: 512 * 1024 * 1024,
                 stall: 30_000,
                 window: 64,
                 queue: 100,

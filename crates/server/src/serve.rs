@@ -470,6 +470,7 @@ fn bounds(config: &Config) -> Bounds {
         packet: config.limits.payload + 64 * 1024,
         window: sockets.window,
         outgoing: sockets.outgoing,
+        memory: sockets.memory,
         stall: millis(sockets.stall),
         queue: sockets.queue,
         queue_bytes: sockets.queue_bytes,

@@ -6,6 +6,7 @@
 mod clock;
 mod descriptors;
 mod disk;
+mod memory;
 mod orders;
 mod scene;
 mod slow;

@@ -475,3 +475,30 @@ async fn messages_go_both_ways() {
         .await;
     assert!(matches!(refused, Err(DeviceError::NoSuchProduct)));
 }
+
+/// The latest value is the one with the latest time, so a time from the future would stay on top.
+#[tokio::test]
+async fn a_device_whose_clock_is_ahead_does_not_hide_what_it_posts_later() {
+    let stage = Stage::set().await;
+    let lamp = lamp(&stage).await;
+    let _reader = stage.read_journal();
+    let hub = &stage.hub;
+    let day = 24 * 60 * 60 * 1000;
+    let ahead = hub.limits().device_ahead;
+    let post = async |value: i64, ahead: i64| {
+        let params = json!({"bright": {"value": value, "time": hub.now().0 + ahead}});
+        hub.property_post(&lamp.session, &object(params))
+            .await
+            .unwrap();
+        let device = &lamp.session.device;
+        let latest = hub.property_latest(&lamp.permit, device, None).await;
+        latest.unwrap().swap_remove(0).value.unwrap()
+    };
+    assert_eq!(post(1, day).await, (json!(1), hub.now()));
+    stage.clock.move_by(1);
+    assert_eq!(post(2, 0).await, (json!(2), hub.now()));
+    // A little ahead is as good a clock as any; late ones are of their time.
+    let told = hub.now().plus(ahead);
+    assert_eq!(post(3, ahead).await, (json!(3), told));
+    assert_eq!(post(4, -day).await, (json!(3), told));
+}
