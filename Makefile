@@ -9,7 +9,7 @@ CARGO ?= cargo
 export CARGO_TARGET_DIR ?= $(CURDIR)/target
 export MUSTER_TOOLS ?= $(CURDIR)/.tools
 
-.PHONY: help run test check demo bench fuzz fuzz-smoke deny
+.PHONY: deb help run test check demo bench fuzz fuzz-smoke deny
 
 help: ## list the recipes
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -19,7 +19,7 @@ run: ## build and start a server in ./muster-data
 	$(CARGO) run --release --bin muster -- serve
 
 test: ## all tests: unit, contract, and end to end with the real SDKs
-	tools/setup build clients postgres
+	tools/setup build clients postgres package
 	$(CARGO) build --workspace --all-targets
 	$(CARGO) test --workspace --quiet
 
@@ -29,6 +29,11 @@ check: ## formatting, lints, arrows between rooms, licences
 	$(CARGO) clippy --workspace --all-targets --quiet
 	$(CARGO) xtask tidy
 	$(MAKE) deny
+
+deb: ## the Debian package, into target/
+	tools/setup build package
+	$(CARGO) build --release --bin muster
+	tools/package $(CARGO_TARGET_DIR)/release/muster $(CARGO_TARGET_DIR)
 
 deny: ## licences, sources and bans of the dependencies
 	tools/setup deny

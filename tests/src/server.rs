@@ -157,6 +157,12 @@ impl Server {
         child.wait().expect("a stopped process")
     }
 
+    /// Waits until it ends by itself, such as after a signal.
+    pub fn wait(&mut self) -> std::process::ExitStatus {
+        let mut child = self.child.take().expect("it runs");
+        child.wait().expect("a process that ends")
+    }
+
     /// The data folder.
     pub fn data(&self) -> PathBuf {
         self.folder.path().join("data")

@@ -97,6 +97,18 @@ impl Hub {
         }
     }
 
+    /// How many facts of the journal are not in the histories yet; none before the reader has
+    /// begun.
+    pub fn history_behind(&self) -> Option<u64> {
+        let done = (*self.pace.done.borrow())?;
+        Some(self.ports.journal.head().0.saturating_sub(done.0))
+    }
+
+    /// The last fact that is in the histories, 0 when none is.
+    pub fn history_done(&self) -> u64 {
+        self.pace.done.borrow().map_or(0, |done| done.0)
+    }
+
     /// Waits until all that is in the journal now is in the histories.
     pub(crate) async fn history_caught_up(&self) -> Result<(), Fault> {
         let head = self.ports.journal.head();

@@ -4,7 +4,7 @@ use parking_lot::Mutex;
 use prometheus_client::{
     encoding::{EncodeLabelSet, text},
     metrics::{counter::Counter, family::Family, gauge::Gauge},
-    registry::Registry,
+    registry::{Registry, Unit},
 };
 use std::{collections::HashSet, hash::Hash};
 
@@ -24,6 +24,10 @@ pub struct Metrics {
     audited: Counter,
     anew: Counter,
     sessions: Gauge,
+    ready: Gauge,
+    history_behind: Gauge,
+    disk_free: Gauge,
+    clock_jumps: Counter,
     actions: Mutex<HashSet<String>>,
 }
 
@@ -106,6 +110,31 @@ impl Default for Metrics {
         );
         let sessions = Gauge::default();
         registry.register("sessions", "Open sessions of devices", sessions.clone());
+        let ready = Gauge::default();
+        registry.register(
+            "ready",
+            "Whether the server can do its work, 1 or 0",
+            ready.clone(),
+        );
+        let history_behind = Gauge::default();
+        registry.register(
+            "history_behind",
+            "Facts of the journal that are not in the histories yet",
+            history_behind.clone(),
+        );
+        let disk_free = Gauge::default();
+        registry.register_with_unit(
+            "disk_free",
+            "Room on the disk of the data folder",
+            Unit::Bytes,
+            disk_free.clone(),
+        );
+        let clock_jumps = Counter::default();
+        registry.register(
+            "clock_jumps",
+            "How often the machine's clock jumped by more than a minute",
+            clock_jumps.clone(),
+        );
         Self {
             registry,
             logins,
@@ -118,6 +147,10 @@ impl Default for Metrics {
             audited,
             anew,
             sessions,
+            ready,
+            history_behind,
+            disk_free,
+            clock_jumps,
             actions: Mutex::default(),
         }
     }
@@ -196,6 +229,27 @@ impl Metrics {
     /// Sessions that are open now.
     pub fn sessions(&self) -> i64 {
         self.sessions.get()
+    }
+
+    /// Whether the server can do its work.
+    pub fn ready(&self, ready: bool) {
+        self.ready.set(i64::from(ready));
+    }
+
+    /// How many facts the histories lack.
+    pub fn history_behind(&self, facts: u64) {
+        self.history_behind
+            .set(i64::try_from(facts).unwrap_or(i64::MAX));
+    }
+
+    /// Bytes that the disk of the data folder has left.
+    pub fn disk_free(&self, bytes: u64) {
+        self.disk_free.set(i64::try_from(bytes).unwrap_or(i64::MAX));
+    }
+
+    /// The machine's clock jumped.
+    pub fn clock_jumped(&self) {
+        self.clock_jumps.inc();
     }
 
     /// All counters as OpenMetrics text.

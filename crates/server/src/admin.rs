@@ -7,6 +7,7 @@
 
 mod account;
 mod audit;
+mod backup;
 mod call;
 mod device;
 mod error;
@@ -16,6 +17,7 @@ mod product;
 mod tests;
 mod thing_model;
 mod view;
+pub(crate) mod watch;
 
 use crate::serve::Addresses;
 use axum::{Json, Router, middleware::from_fn_with_state, routing::get};
@@ -29,7 +31,7 @@ use model::port::Ports;
 use std::sync::Arc;
 use utoipa::openapi::{InfoBuilder, OpenApi, OpenApiBuilder};
 use utoipa_axum::{router::OpenApiRouter, routes};
-pub(crate) use view::time;
+pub(crate) use view::{parse_time, time};
 
 /// Where this API is mounted.
 pub(crate) const PATH: &str = "/api/v1";
@@ -47,6 +49,14 @@ pub(crate) struct Admin {
     pub(crate) insecure: bool,
     /// What `GET /server` tells.
     pub(crate) about: Arc<About>,
+    /// Whether the server can do its work.
+    pub(crate) ready: Arc<crate::ready::Ready>,
+    /// Who may read the counters.
+    pub(crate) metrics_to: crate::config::MetricsTo,
+    /// What backups are made of.
+    pub(crate) backup: Arc<crate::backup::Source>,
+    /// One backup at a time.
+    pub(crate) backup_turn: Arc<tokio::sync::Semaphore>,
 }
 
 /// This process.
@@ -57,9 +67,9 @@ pub(crate) struct About {
     pub(crate) addresses: Addresses,
 }
 
-/// The routes and the document that describes them.
-pub(crate) fn routes(admin: Admin) -> (Router, OpenApi) {
-    let (router, document) = OpenApiRouter::with_openapi(head())
+/// Every operation, with what describes it.
+fn table() -> OpenApiRouter<Admin> {
+    OpenApiRouter::with_openapi(head())
         .routes(routes!(server))
         .routes(routes!(product::create, product::list))
         .routes(routes!(product::show, product::delete))
@@ -101,15 +111,18 @@ pub(crate) fn routes(admin: Admin) -> (Router, OpenApi) {
         .routes(routes!(account::policy_put, account::policy_delete))
         .routes(routes!(audit::page))
         .routes(routes!(audit::verify))
-        .split_for_parts();
-    let told = document.clone();
-    let router = router
+        .routes(routes!(backup::make))
+}
+
+/// The routes, and beside them the document that describes them.
+pub(crate) fn routes(admin: Admin) -> Router {
+    let (router, document) = table().split_for_parts();
+    router
         .route_layer(from_fn_with_state(admin.clone(), call::count))
         .with_state(admin)
-        .route("/openapi.json", get(async move || Json(told)))
+        .route("/openapi.json", get(async move || Json(document)))
         .method_not_allowed_fallback(error::wrong_method)
-        .fallback(error::no_route);
-    (router, document)
+        .fallback(error::no_route)
 }
 
 fn head() -> OpenApi {

@@ -7,6 +7,7 @@
 mod account;
 pub(crate) mod ask;
 mod audit;
+mod backup;
 pub(crate) mod client;
 mod device;
 mod plain;
@@ -16,7 +17,7 @@ mod table;
 
 use crate::config::{Choices, Config, Loaded};
 use ask::Failure;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 use client::{Client, Target};
 use serde_json::{Value, json};
 use std::{
@@ -121,10 +122,30 @@ enum Command {
     /// The audit log.
     #[command(subcommand)]
     Audit(audit::Audit),
+    /// Copy everything that a running server keeps.
+    Backup(backup::Backup),
+    /// Make a data folder of a backup.
+    Restore(backup::Restore),
     /// Say what is wrong with this set-up, and how to mend it.
     Doctor,
+    /// Say whether the server can do its work, and why not; exit code 1 when it cannot.
+    Ready,
     /// Say which version this is, and which one runs.
     Version,
+    /// Print what makes a shell complete this command line.
+    #[command(
+        after_help = "Example:\n  muster completions bash > ~/.local/share/bash-completion/completions/muster"
+    )]
+    Completions {
+        /// Which shell.
+        shell: clap_complete::Shell,
+    },
+    /// Write manual pages into a folder.
+    #[command(hide = true)]
+    Manual {
+        /// Which folder.
+        folder: PathBuf,
+    },
 }
 
 #[derive(Subcommand)]
@@ -256,7 +277,24 @@ fn dispatch(desk: &mut Desk, command: Command) -> Result<ExitCode, Failure> {
         Command::Policy(command) => account::run_policy(desk, command)?,
         Command::Plain(command) => plain::run(desk, command)?,
         Command::Audit(command) => return audit::run(desk, command),
+        Command::Backup(command) => return backup::run(desk, command),
+        Command::Restore(command) => backup::run_restore(desk, &command)?,
+        Command::Ready => return ready(desk),
         Command::Version => version(desk)?,
+        Command::Completions { shell } => {
+            let mut text = Vec::new();
+            clap_complete::generate(shell, &mut Line::command(), "muster", &mut text);
+            desk.say(&String::from_utf8_lossy(&text))?;
+        }
+        Command::Manual { folder } => {
+            clap_mangen::generate_to(Line::command(), &folder).map_err(|error| {
+                Failure::new(
+                    REFUSED,
+                    format!("{}: {error}", folder.display()),
+                    "name a folder that this user may write",
+                )
+            })?;
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -278,6 +316,18 @@ fn version(desk: &mut Desk) -> Result<(), Failure> {
     })
 }
 
+fn ready(desk: &mut Desk) -> Result<ExitCode, Failure> {
+    let (status, told) = desk.client()?.probe("/readyz")?;
+    desk.show(&told, |told| match told["why"].as_str() {
+        None => "The server is ready.\n".into(),
+        Some(why) => format!("The server is not ready: {why}\n"),
+    })?;
+    Ok(match status {
+        200 => ExitCode::SUCCESS,
+        _ => ExitCode::from(REFUSED),
+    })
+}
+
 fn doctor(desk: &mut Desk) -> Result<ExitCode, Failure> {
     let report = crate::doctor::examine(&desk.choices()?);
     let color = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
@@ -292,7 +342,6 @@ fn doctor(desk: &mut Desk) -> Result<ExitCode, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_command_line_is_well_formed() {

@@ -43,6 +43,10 @@ pub struct Config {
     pub sockets: Sockets,
     /// What is logged, and how.
     pub log: Log,
+    /// When the server calls itself ready.
+    pub ready: Ready,
+    /// Who may read the counters.
+    pub metrics: Metrics,
 }
 
 /// The listening sockets.
@@ -299,6 +303,42 @@ pub struct Log {
     pub level: String,
 }
 
+/// When `/readyz` says yes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ready {
+    /// Bytes that must be free on the disk of the data folder; on a small disk a twentieth of it
+    /// is enough.
+    pub room: u64,
+    /// Facts that the histories may be behind the journal.
+    pub behind: u64,
+    /// How long a server that is told to stop goes on serving while it calls itself not ready, in
+    /// milliseconds, so that balancers look elsewhere first.
+    pub drain: u64,
+}
+
+/// Who may read `/metrics`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Metrics {
+    /// Who.
+    pub to: MetricsTo,
+}
+
+/// Who may read the counters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MetricsTo {
+    /// Who reaches an HTTP listener.
+    Everybody,
+    /// Who comes from this machine.
+    Loopback,
+    /// Who shows an access key with the right `muster:ReadMetrics`.
+    Keys,
+    /// Who may open the data folder's socket.
+    Local,
+}
+
 /// The form of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -370,6 +410,14 @@ impl Default for Config {
             log: Log {
                 format: LogFormat::Text,
                 level: "info,fjall=warn,lsm_tree=warn".into(),
+            },
+            ready: Ready {
+                room: 256 * 1024 * 1024,
+                behind: 1_000_000,
+                drain: 0,
+            },
+            metrics: Metrics {
+                to: MetricsTo::Everybody,
             },
         }
     }

@@ -4,7 +4,9 @@
 //! with [`examine`]; each group of checks is a file.
 
 mod data;
+mod machine;
 mod network;
+mod taken;
 mod trust;
 
 use crate::{
@@ -150,13 +152,18 @@ pub(crate) fn examine(choices: &Choices) -> Report {
         running,
     };
     data::folder(&patient, &mut report);
+    machine::owners(&patient, &mut report);
+    machine::syncs(&patient, &mut report);
+    machine::memory(&patient, &mut report);
     data::master_key(&patient, &mut report);
     trust::certificate(&patient, &mut report);
+    trust::keys(&patient, &mut report);
     trust::clock(&patient, &mut report);
     network::listeners(&patient, &mut report);
     network::plain(&patient, &mut report);
     network::files(&patient, &mut report);
     trust::old_device(&patient, &mut report);
+    trust::versions(&patient, &mut report);
     data::engines(&patient, &mut report);
     report
 }
@@ -202,6 +209,7 @@ fn running(data: &Path, report: &mut Report) -> Option<Server> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::PermissionsExt;
 
     fn choices(config: &Path) -> Choices {
         let mut choices = Choices {
@@ -248,6 +256,8 @@ mod tests {
         let report = look().await;
         assert!(!report.failed(), "while it runs:\n{}", report.text(false));
         assert_eq!(verdicts(&report, "old device"), [Verdict::Ok]);
+        assert_eq!(verdicts(&report, "old TLS"), [Verdict::Ok]);
+        assert_eq!(verdicts(&report, "owner"), [Verdict::Ok]);
         assert_eq!(verdicts(&report, "audit log"), [Verdict::Ok]);
         running.stop().await;
 
@@ -267,6 +277,22 @@ mod tests {
         let report = look().await;
         assert!(report.failed(), "another key:\n{}", report.text(false));
         fs::write(&key, good).unwrap();
+
+        let open = fs::Permissions::from_mode(0o644);
+        fs::set_permissions(config.data.join("tls/server.key"), open).unwrap();
+        let report = look().await;
+        assert_eq!(verdicts(&report, "private keys"), [Verdict::Warn]);
+
+        let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut elsewhere = choices.clone();
+        let address = taken.local_addr().unwrap();
+        elsewhere
+            .set(&format!("listen.http.address={address}"))
+            .unwrap();
+        let report = tokio::task::spawn_blocking(move || examine(&elsewhere));
+        let text = report.await.unwrap().text(false);
+        let us = format!("process {}", std::process::id());
+        assert!(text.contains(&us), "who has the port is named:\n{text}");
 
         fs::write(config.data.join("tls/server.pem"), "no certificate").unwrap();
         let report = look().await;

@@ -34,6 +34,11 @@ pub fn admin_claim(bytes: &[u8]) {
     }
 }
 
+/// A backup as it arrives, and its manifest.
+pub fn backup_read(data: &[u8]) {
+    crate::backup::fuzz(data);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

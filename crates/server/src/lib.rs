@@ -7,6 +7,7 @@
 //! here.
 
 mod admin;
+mod backup;
 pub mod cli;
 pub mod config;
 mod doctor;
@@ -15,7 +16,9 @@ mod first_start;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
 mod http;
+mod notify;
 mod plain;
+mod ready;
 mod serve;
 #[cfg(test)]
 mod stage;

@@ -1,21 +1,21 @@
 //! The rooms put together: start, run, stop.
 
 use crate::{
-    admin::{self, About, Admin, Local},
+    admin::{
+        self, About, Admin, Local,
+        watch::{metrics, readyz},
+    },
+    backup,
     config::{Config, PlainTls, Socket},
     engine::{SystemRandom, WallClock},
     first_start::{self, FirstStart},
     http::{Front, stopped},
     plain,
+    ready::{Phase, Ready},
 };
 use access::{Access, Bounds, HttpService, Listener, Security, Settings, Speaks, tls::Tls};
 use aliyun::device::Alink;
-use axum::{
-    Json, Router,
-    http::{StatusCode, header},
-    response::IntoResponse,
-    routing::get,
-};
+use axum::{Router, routing::get};
 use futures_util::future::BoxFuture;
 use hub::{Hub, HubStartError, edge::Dialect};
 use model::{
@@ -34,18 +34,16 @@ use std::{
     sync::Arc,
     time::Duration,
 };
-use store::{Options, Store};
+use store::{Options, Store, backup::Copier};
 use tokio::{
     net::UnixListener,
-    sync::watch,
+    sync::{Semaphore, watch},
     task::JoinSet,
     time::{MissedTickBehavior, interval, timeout},
 };
 
 /// How often what is too old is looked for.
 const SWEEP: Duration = Duration::from_secs(60);
-/// How long an engine may take to answer before the server calls itself not ready.
-const READY: Duration = Duration::from_secs(2);
 /// The file that tells where a running server listens.
 pub(crate) const INFO: &str = "server.json";
 /// The socket of the local operator.
@@ -135,9 +133,10 @@ pub struct Running {
     pub first_start: Option<FirstStart>,
     addresses: Addresses,
     hub: Arc<Hub>,
-    #[cfg(test)]
-    ports: Ports,
     access: access::Running,
+    ready: Arc<Ready>,
+    tls: Arc<Tls>,
+    drain: Duration,
     front: Arc<Front>,
     local: Arc<Front>,
     stop: watch::Sender<bool>,
@@ -164,7 +163,7 @@ pub async fn start_with(
     random: Arc<dyn Random>,
 ) -> Result<Running, StartError> {
     let started = clock.now();
-    let ports = open(&config, clock.clone(), random.clone()).await?;
+    let (ports, copier) = open(&config, clock.clone(), random.clone()).await?;
     // Not whether there is a folder: a first start that was cut short left one without a key.
     let sealed = hub::vault::in_use(&ports)
         .await
@@ -179,8 +178,19 @@ pub async fn start_with(
 
     let reserved = reserve(&config).map_err(StartError::Listen)?;
     let addresses = reserved.addresses.clone();
+    let ready = Arc::new(Ready::new(
+        hub.clone(),
+        ports.clone(),
+        config.data.clone(),
+        config.ready.clone(),
+    ));
+    let stop = watch::Sender::new(false);
     let admin = Admin {
         hub: hub.clone(),
+        ready: ready.clone(),
+        metrics_to: config.metrics.to,
+        backup: Arc::new(backup_source(&config, copier, ready.clone())),
+        backup_turn: Arc::new(Semaphore::new(1)),
         ports: ports.clone(),
         insecure: config.security.insecure_admin_http,
         about: Arc::new(About {
@@ -193,7 +203,7 @@ pub async fn start_with(
         hub.clone(),
         device_settings(&config, &addresses),
     ));
-    let own = own_routes(admin, &ports);
+    let own = own_routes(admin);
     let all = own
         .clone()
         .merge(aliyun::device::http::routes(alink.clone()))
@@ -209,6 +219,10 @@ pub async fn start_with(
     let service: HttpService = Arc::new(move |stream, peer| -> BoxFuture<'static, ()> {
         Box::pin(serving.clone().serve(stream, peer))
     });
+    // Readers before writers: what devices post is taken up from the first fact on.
+    let mut tasks = JoinSet::new();
+    tasks.spawn(hub.clone().history_run(stop.subscribe()));
+    tasks.spawn(ready.clone().watch(stop.subscribe()));
     let settings = Settings {
         listeners: listeners(&config, &addresses, &tls, &random)?,
         http: Some(service),
@@ -219,15 +233,18 @@ pub async fn start_with(
         Access::start(hub.clone(), &*ports.bus, dialects, settings).map_err(StartError::Listen)?;
     drop(reserved);
 
-    let stop = watch::Sender::new(false);
-    let mut tasks = JoinSet::new();
-    tasks.spawn(hub.clone().history_run(stop.subscribe()));
-    tasks.spawn(sweep(hub.clone(), config.clone(), tls, stop.subscribe()));
+    tasks.spawn(sweep(
+        hub.clone(),
+        config.clone(),
+        tls.clone(),
+        stop.subscribe(),
+    ));
     tasks.spawn(operators(socket, local.clone(), stop.subscribe()));
 
     // Late, because a secret that is shown once must not get lost with a start that fails; and
     // before anybody is told that we are ready, because the operator acts for this account.
     let found = hub.account_found().await?;
+    ready.enter(Phase::Serving);
     let info = config.data.join(INFO);
     if let Err(error) = tell(&info, &config, &addresses) {
         tracing::error!(%error, path = %info.display(), "where we listen could not be written");
@@ -248,9 +265,10 @@ pub async fn start_with(
         first_start,
         addresses,
         hub,
-        #[cfg(test)]
-        ports,
         access,
+        ready,
+        tls,
+        drain: Duration::from_millis(config.ready.drain),
         front,
         local,
         stop,
@@ -271,18 +289,20 @@ impl Running {
         &self.hub
     }
 
-    #[cfg(test)]
-    pub(crate) fn ports(&self) -> &Ports {
-        &self.ports
-    }
-
     /// Stops: nobody is let in any more, requests come to their end, sessions are told, and what
     /// was acknowledged is on disk (as it was before). When it returns, the data folder is free for
     /// another process.
-    pub async fn stop(self) {
+    ///
+    /// In order: `/readyz` says no, and for `ready.drain` that is all; listeners close; requests
+    /// and sessions end, devices with MQTT 5 are told why; what works behind them ends; the
+    /// engines sync and close. Gives back whether all ended in time.
+    pub async fn stop(self) -> bool {
         let Self {
             hub,
             access,
+            ready,
+            tls: _,
+            drain,
             front,
             local,
             stop,
@@ -291,26 +311,45 @@ impl Running {
             patience,
             addresses: _,
             first_start: _,
-            #[cfg(test)]
-                ports: _,
         } = self;
         tracing::info!("stopping");
+        ready.enter(Phase::Stopping);
+        if !drain.is_zero() {
+            tokio::time::sleep(drain).await;
+        }
         let _ = fs::remove_file(data.join(INFO));
         front.stop();
-        local.stop();
         access.stop().await;
+        // Last, so that the operator sees the devices leave.
+        local.stop();
         stop.send_replace(true);
+        let mut orderly = true;
         let ended = async { while tasks.join_next().await.is_some() {} };
         if timeout(patience, ended).await.is_err() {
             tracing::warn!("some work did not end in time");
+            orderly = false;
             tasks.shutdown().await;
         }
         let _ = fs::remove_file(data.join(SOCKET));
-        drop((hub, front, local));
+        drop((hub, ready, front, local));
         if timeout(patience, let_go(&data)).await.is_err() {
             tracing::warn!("the data folder is still in use");
+            orderly = false;
         }
-        tracing::info!("stopped");
+        tracing::info!(orderly, "stopped");
+        orderly
+    }
+
+    /// Reads certificates and keys again, from the places that `config` names now. Connections
+    /// stay; handshakes from now on use what was read.
+    ///
+    /// # Errors
+    /// In words; then all is as it was.
+    pub fn reload(&self, config: &Config) -> Result<(), String> {
+        let (settings, _) = first_start::tls(config, self.hub.now())?;
+        self.tls
+            .reload(&settings)
+            .map_err(|error| error.to_string())
     }
 }
 
@@ -329,7 +368,7 @@ async fn open(
     config: &Config,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
-) -> Result<Ports, StartError> {
+) -> Result<(Ports, Arc<Copier>), StartError> {
     let folder = |error| StartError::Folder {
         path: config.data.clone(),
         error,
@@ -342,7 +381,8 @@ async fn open(
         .await
         .map_err(|error| folder(io::Error::other(error)))?
         .map_err(StartError::Store)?;
-    Ok(ports(store, clock, random))
+    let copier = store.copier.clone();
+    Ok((ports(store, clock, random), copier))
 }
 
 /// The engine with time and chance beside it.
@@ -506,41 +546,51 @@ fn device_settings(config: &Config, addresses: &Addresses) -> aliyun::device::Se
 }
 
 /// What is served to everybody and over the operator's socket alike.
-fn own_routes(admin: Admin, ports: &Ports) -> Router {
-    let hub = admin.hub.clone();
-    let ports = ports.clone();
-    let (api, _) = admin::routes(admin);
+fn own_routes(admin: Admin) -> Router {
+    let api = admin::routes(admin.clone());
+    let watched = Router::new()
+        .route("/readyz", get(readyz))
+        .route("/metrics", get(metrics))
+        .with_state(admin);
     Router::new()
         .nest(admin::PATH, api)
         .route("/healthz", get(async || "ok\n"))
-        .route("/readyz", get(async move || ready(&ports).await))
-        .route(
-            "/metrics",
-            get(async move || {
-                let form = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-                ([(header::CONTENT_TYPE, form)], hub.metrics().encode())
-            }),
-        )
+        .merge(watched)
 }
 
-/// Ready when every engine that a request may need answers.
-async fn ready(ports: &Ports) -> impl IntoResponse + use<> {
-    let asked = async {
-        ports.catalog.count("product", "").await?;
-        ports.audit.last().await?;
-        ports.journal.read(ports.journal.head(), 1).await?;
-        Ok::<_, Fault>(())
-    };
-    let why = match timeout(READY, asked).await {
-        Ok(Ok(())) => return (StatusCode::OK, Json(json!({"ready": true}))),
-        Ok(Err(fault)) => {
-            tracing::error!(%fault, "not ready");
-            "an engine is in trouble; look into the server's log"
+/// What backups are made of, and what they leave to the operator.
+fn backup_source(config: &Config, copier: Arc<Copier>, ready: Arc<Ready>) -> backup::Source {
+    let mut keys = Vec::new();
+    let mut outside = Vec::new();
+    match &config.master_key.env {
+        Some(name) => outside.push(format!("the environment variable {name} (the master key)")),
+        None => keys.push(("master.key".into(), first_start::master_key_path(config))),
+    }
+    if config.tls.certificate.is_none() {
+        let folder = first_start::tls_folder(config);
+        for name in ["ca.pem", "ca.key", "server.pem", "server.key"] {
+            keys.push((format!("tls/{name}"), folder.join(name)));
         }
-        Err(_) => "an engine does not answer in time",
-    };
-    let told = json!({"ready": false, "why": why});
-    (StatusCode::SERVICE_UNAVAILABLE, Json(told))
+    }
+    let tls = &config.tls;
+    let own = [
+        &tls.certificate,
+        &tls.key,
+        &tls.ecdsa_certificate,
+        &tls.ecdsa_key,
+    ];
+    outside.extend(
+        own.into_iter()
+            .flatten()
+            .map(|path| path.display().to_string()),
+    );
+    backup::Source {
+        copier,
+        keys,
+        outside,
+        node: config.node.clone(),
+        stopping: Box::new(move || ready.phase() == Phase::Stopping),
+    }
 }
 
 /// Housekeeping once a minute, and certificates once an hour.

@@ -30,7 +30,7 @@ use rusqlite::{
 };
 use std::{
     fs::{self, File, OpenOptions},
-    io::{self, Read},
+    io::{self, Read, Seek},
     os::unix::fs::OpenOptionsExt,
     path::Path,
     sync::Arc,
@@ -127,6 +127,19 @@ impl Copier {
 }
 
 impl Part {
+    /// Reads a file that is sealed before it is decided whether it is wanted; none for others.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn look(&self) -> Result<Option<Box<dyn Read + Send>>, Fault> {
+        let Source::File(file, length) = &self.source else {
+            return Ok(None);
+        };
+        let again = file.try_clone();
+        let again = again.map_err(|error| of_io("reading", Path::new(&self.path), &error))?;
+        from_start(again, &self.path, *length).map(Some)
+    }
+
     /// Begins to read it. `pace` is told of bytes that were moved before there is anything to
     /// read, may take its time over them, and ends the work with an error.
     ///
@@ -137,7 +150,7 @@ impl Part {
         pace: &mut dyn FnMut(u64) -> io::Result<()>,
     ) -> Result<Box<dyn Read + Send>, Fault> {
         match self.source {
-            Source::File(file, length) => Ok(Box::new(file.take(length))),
+            Source::File(file, length) => from_start(file, &self.path, length),
             Source::Histories(dump) => Ok(dump),
             Source::Registry(connection, home) => {
                 let path = home.join(COPY);
@@ -148,6 +161,13 @@ impl Part {
             }
         }
     }
+}
+
+/// The first `length` bytes of a file.
+fn from_start(mut file: File, path: &str, length: u64) -> Result<Box<dyn Read + Send>, Fault> {
+    file.rewind()
+        .map_err(|error| of_io("reading", Path::new(path), &error))?;
+    Ok(Box::new(file.take(length)))
 }
 
 /// Begins to see the registry as it is now.

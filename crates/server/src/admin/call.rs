@@ -103,6 +103,17 @@ impl Call {
         Ok(permit)
     }
 
+    /// Whether it came through the socket of the data folder.
+    pub(crate) fn is_local(&self) -> bool {
+        self.head.extensions.get::<Local>().is_some()
+    }
+
+    /// Whether it came from this machine.
+    pub(crate) fn is_loopback(&self) -> bool {
+        let peer = self.head.extensions.get::<Peer>();
+        peer.is_some_and(|peer| peer.address.is_loopback())
+    }
+
     async fn caller(&self, action: &str) -> Result<Caller, AdminError> {
         let hub = &self.admin.hub;
         if let Some(Local(who)) = self.head.extensions.get::<Local>() {

@@ -60,6 +60,31 @@ impl fmt::Display for Failure {
     }
 }
 
+/// Shows what long work is at, to a person who watches.
+pub(in crate::cli) struct Progress {
+    watched: bool,
+}
+
+impl Progress {
+    pub(in crate::cli) fn new(desk: &Desk) -> Self {
+        Self {
+            watched: !desk.globals.json && io::stderr().is_terminal(),
+        }
+    }
+
+    /// Shows a step in place of the one before.
+    pub(in crate::cli) fn show(&mut self, what: &str) {
+        if self.watched {
+            let _ = write!(io::stderr(), "\r\x1b[K{what}").and_then(|()| io::stderr().flush());
+        }
+    }
+
+    /// Leaves the line empty.
+    pub(in crate::cli) fn end(&mut self) {
+        self.show("");
+    }
+}
+
 /// Asks for a yes, unless `--yes` was given. Without a terminal to ask at, the answer is no.
 pub(in crate::cli) fn confirm(desk: &Desk, yes: bool, question: &str) -> Result<(), Failure> {
     if yes {

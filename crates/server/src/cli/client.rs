@@ -4,7 +4,12 @@ use super::{Failure, REFUSED, UNREACHABLE, USAGE};
 use crate::{admin, serve::SOCKET};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::{Method, Request, body::Bytes, client::conn::http1, header};
+use hyper::{
+    Method, Request, Response,
+    body::{Bytes, Incoming},
+    client::conn::http1,
+    header,
+};
 use hyper_util::rt::TokioIo;
 use openssl::ssl::{SslConnector, SslMethod};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -19,10 +24,13 @@ use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpStream, UnixStream},
     runtime::Runtime,
+    task::JoinHandle,
 };
 
 /// Longest answer that is read, in bytes.
 const ANSWER: usize = 256 * 1024 * 1024;
+/// Longest refusal that is read of an answer that would have been a stream, in bytes.
+const REFUSAL: usize = 64 * 1024;
 /// How long an answer may take: a synchronous service call or a large batch, and then some.
 const PATIENCE: Duration = Duration::from_secs(120);
 /// Signs that need no escape in a segment of a path (RFC 3986, unreserved).
@@ -163,6 +171,52 @@ impl Client {
         }
     }
 
+    /// Posts and hands on the answer as it arrives; an answer that is an error is told as such.
+    pub(crate) fn stream(
+        &self,
+        path: &[&str],
+        body: &Value,
+        take: &mut dyn FnMut(&[u8]) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        let uri = format!("{}/{}", admin::PATH, path.join("/"));
+        let body: Bytes = body.to_string().into();
+        self.runtime.block_on(async {
+            let silent = |_| {
+                Failure::new(
+                    UNREACHABLE,
+                    "the server fell silent",
+                    "look into its log, and try again",
+                )
+            };
+            let asked = Box::pin(self.ask(Method::POST, &uri, body));
+            let asked = tokio::time::timeout(PATIENCE, asked).await;
+            let (response, pump) = asked.map_err(silent)??;
+            let status = response.status().as_u16();
+            let mut body = response.into_body();
+            let mut refusal = Vec::new();
+            while let Some(frame) = tokio::time::timeout(PATIENCE, body.frame())
+                .await
+                .map_err(silent)?
+            {
+                let frame = frame.map_err(|error| broke_off(&error))?;
+                let Some(bytes) = frame.data_ref() else {
+                    continue;
+                };
+                if (200..300).contains(&status) {
+                    take(bytes)?;
+                } else if refusal.len() < REFUSAL {
+                    refusal.extend_from_slice(bytes);
+                }
+            }
+            pump.abort();
+            if (200..300).contains(&status) {
+                return Ok(());
+            }
+            let value = serde_json::from_slice(&refusal).unwrap_or(Value::Null);
+            Err(Failure::of_server(status, &value))
+        })
+    }
+
     /// Asks for something beside the admin API, such as `/readyz`: status and answer.
     pub(crate) fn probe(&self, uri: &str) -> Result<(u16, Value), Failure> {
         self.send(Method::GET, uri, Bytes::new())
@@ -217,6 +271,25 @@ impl Client {
         uri: &str,
         body: Bytes,
     ) -> Result<(u16, Bytes), Failure> {
+        let (response, pump) = self.ask(method, uri, body).await?;
+        let status = response.status().as_u16();
+        let bytes = Limited::new(response.into_body(), ANSWER)
+            .collect()
+            .await
+            .map_err(|error| broke_off(&*error))?
+            .to_bytes();
+        pump.abort();
+        Ok((status, bytes))
+    }
+
+    /// Sends a request; the answer's head is there, and its body comes for as long as the task
+    /// runs.
+    async fn ask(
+        &self,
+        method: Method,
+        uri: &str,
+        body: Bytes,
+    ) -> Result<(Response<Incoming>, JoinHandle<hyper::Result<()>>), Failure> {
         let stream = self.connect().await?;
         let lost = |error: hyper::Error| {
             Failure::new(
@@ -254,20 +327,7 @@ impl Client {
             .body(Full::new(body))
             .map_err(|error| Failure::new(USAGE, format!("the request: {error}"), ""))?;
         let response = sender.send_request(request).await.map_err(lost)?;
-        let status = response.status().as_u16();
-        let bytes = Limited::new(response.into_body(), ANSWER)
-            .collect()
-            .await
-            .map_err(|error| {
-                Failure::new(
-                    UNREACHABLE,
-                    format!("the answer broke off: {error}"),
-                    "try again",
-                )
-            })?
-            .to_bytes();
-        pump.abort();
-        Ok((status, bytes))
+        Ok((response, pump))
     }
 
     async fn connect(&self) -> Result<Box<dyn Stream>, Failure> {
@@ -301,6 +361,14 @@ impl Client {
             }
         }
     }
+}
+
+fn broke_off(error: &dyn std::error::Error) -> Failure {
+    Failure::new(
+        UNREACHABLE,
+        format!("the answer broke off: {error}"),
+        "try again",
+    )
 }
 
 fn not_here(data: &Path, path: &Path, error: &io::Error) -> Failure {

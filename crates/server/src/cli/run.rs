@@ -1,11 +1,25 @@
 //! `muster serve`: logs, signals, and what is told at the first start.
 
 use super::{Desk, Failure, REFUSED};
-use crate::config::{Log, LogFormat};
+use crate::{
+    Running,
+    config::{Config, Log, LogFormat},
+    notify::{Manager, News},
+};
 use clap::Args;
-use std::process::ExitCode;
-use tokio::signal::unix::{SignalKind, signal};
-use tracing_subscriber::EnvFilter;
+use std::{process::ExitCode, time::Duration};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tracing_subscriber::{
+    EnvFilter, Registry, layer::SubscriberExt, reload, util::SubscriberInitExt,
+};
+
+/// A stop that did not end all work in time, or was cut short by a second signal.
+const UNFINISHED: u8 = 4;
+/// For a tick that nobody waits for.
+const FOREVER: Duration = Duration::from_secs(3600);
+
+/// Changes what is logged.
+type Filter = reload::Handle<EnvFilter, Registry>;
 
 /// Files that the server needs beside its connections: those of the store (a hundred and fifty with
 /// large histories), clients that are being refused, the operator's calls.
@@ -19,7 +33,10 @@ Examples:
   muster serve --log-format json --log-level info,access=debug
 
 The first start makes a certificate authority, an account and an access key, and prints the
-secret once. `muster config print` shows everything that can be set.")]
+secret once. `muster config print` shows everything that can be set.
+
+SIGTERM or SIGINT stops it in order; a second one at once. SIGHUP reads certificates, keys and the
+log level again. Exit codes: 0 stopped in order, 1 not started, 4 some work did not end in time.")]
 pub(super) struct Serve {
     /// `text` or `json`; the same as --set log.format=….
     #[arg(long, value_name = "FORMAT")]
@@ -43,7 +60,8 @@ pub(super) fn run(desk: &mut Desk, serve: &Serve) -> Result<ExitCode, Failure> {
         }
     }
     let mut config = desk.loaded()?.config;
-    log(&config.log);
+    let asked = config.clone();
+    let filter = log(&config.log);
     if let Some(files) = more_files() {
         let places = places(files);
         if places < config.sockets.connections {
@@ -63,8 +81,12 @@ pub(super) fn run(desk: &mut Desk, serve: &Serve) -> Result<ExitCode, Failure> {
         .map_err(failed)?;
     runtime.block_on(async {
         // Before the start, so that a signal during it is not lost.
-        let mut term = signal(SignalKind::terminate()).map_err(failed)?;
-        let mut int = signal(SignalKind::interrupt()).map_err(failed)?;
+        let mut signals = Signals {
+            term: signal(SignalKind::terminate()).map_err(failed)?,
+            int: signal(SignalKind::interrupt()).map_err(failed)?,
+        };
+        let mut hup = signal(SignalKind::hangup()).map_err(failed)?;
+        let manager = Manager::of_process();
         let running = tokio::select! {
             started = Box::pin(crate::start(config)) => started.map_err(|error| {
                 Failure::new(
@@ -73,32 +95,109 @@ pub(super) fn run(desk: &mut Desk, serve: &Serve) -> Result<ExitCode, Failure> {
                     "`muster doctor` looks for what is wrong",
                 )
             })?,
-            _ = term.recv() => return Ok(ExitCode::SUCCESS),
-            _ = int.recv() => return Ok(ExitCode::SUCCESS),
+            () = signals.stop() => return Ok(ExitCode::SUCCESS),
         };
         if let Some(first) = &running.first_start {
             desk.say(&first.text())?;
         }
-        tokio::select! {
-            _ = term.recv() => {}
-            _ = int.recv() => {}
+        let tell = |news, status: &str| {
+            if let Some(manager) = &manager {
+                manager.tell(news, status);
+            }
+        };
+        tell(News::Ready, "serving");
+        let every = manager.as_ref().and_then(Manager::watchdog);
+        // Twice as often as it is waited for; without a watchdog, hardly ever.
+        let mut alive = tokio::time::interval(every.map_or(FOREVER, |every| every / 2));
+        loop {
+            tokio::select! {
+                () = signals.stop() => break,
+                _ = hup.recv() => {
+                    tell(News::Reloading, "");
+                    reload(desk, &asked, &running, filter.as_ref());
+                    tell(News::Ready, "serving");
+                }
+                _ = alive.tick() => {
+                    if every.is_some() {
+                        tell(News::Alive, "");
+                    }
+                }
+            }
         }
-        running.stop().await;
-        Ok(ExitCode::SUCCESS)
+        tell(News::Stopping, "stopping");
+        tokio::select! {
+            orderly = Box::pin(running.stop()) => Ok(match orderly {
+                true => ExitCode::SUCCESS,
+                false => ExitCode::from(UNFINISHED),
+            }),
+            () = signals.stop() => {
+                tracing::warn!("stopped at once by a second signal; what was acknowledged is on disk");
+                std::process::exit(UNFINISHED.into());
+            }
+        }
     })
 }
 
-fn log(log: &Log) {
+/// What the system tells this process.
+struct Signals {
+    term: Signal,
+    int: Signal,
+}
+
+impl Signals {
+    /// Waits until somebody wants it to end.
+    async fn stop(&mut self) {
+        tokio::select! {
+            _ = self.term.recv() => {}
+            _ = self.int.recv() => {}
+        }
+    }
+}
+
+/// Takes what can change while it runs from the configuration as it is now: certificates, keys,
+/// TLS versions and the log level. A failure leaves what was.
+fn reload(desk: &Desk, former: &Config, running: &Running, filter: Option<&Filter>) {
+    let config = match desk.loaded() {
+        Ok(loaded) => loaded.config,
+        Err(failure) => {
+            tracing::error!(%failure, "the configuration cannot be taken; all stays as it was");
+            return;
+        }
+    };
+    match running.reload(&config) {
+        Ok(()) => tracing::info!("certificates were read again"),
+        Err(error) => {
+            tracing::error!(error, "certificates cannot be taken; the former ones stay");
+        }
+    }
+    if let (Some(filter), Ok(level)) = (filter, EnvFilter::try_new(&config.log.level)) {
+        match filter.reload(level) {
+            Ok(()) => tracing::info!(level = config.log.level, "the log level was taken"),
+            Err(error) => tracing::error!(%error, "the log level stays"),
+        }
+    }
+    let rest = Config {
+        tls: former.tls.clone(),
+        log: former.log.clone(),
+        ..config
+    };
+    if rest != *former {
+        tracing::warn!("other values of the configuration changed too; they wait for a restart");
+    }
+}
+
+fn log(log: &Log) -> Option<Filter> {
     // The level was checked with the rest of the configuration.
     let filter = EnvFilter::try_new(&log.level).unwrap_or_else(|_| EnvFilter::new("info"));
-    let lines = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr);
+    let (filter, handle) = reload::Layer::new(filter);
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let registry = tracing_subscriber::registry().with(filter);
     // A second subscriber is refused; then the first one goes on.
-    let _ = match log.format {
-        LogFormat::Text => lines.with_ansi(false).try_init(),
-        LogFormat::Json => lines.json().flatten_event(true).try_init(),
+    let taken = match log.format {
+        LogFormat::Text => registry.with(lines.with_ansi(false)).try_init(),
+        LogFormat::Json => registry.with(lines.json().flatten_event(true)).try_init(),
     };
+    taken.is_ok().then_some(handle)
 }
 
 /// How many connections there may be when so many files may be open: never so many that a client

@@ -133,6 +133,10 @@ pub(super) fn advice(key: &str) -> &'static str {
         key if key.starts_with("limits.") || key.starts_with("sockets.") => {
             "write a whole number greater than 0; times are in milliseconds"
         }
+        "ready.drain" => "write milliseconds, such as 5000; 0 stops at once",
+        "ready.room" => "write bytes, such as 268435456",
+        "ready.behind" => "write a number of facts, such as 1000000",
+        "metrics.to" => "write \"everybody\", \"loopback\", \"keys\" or \"local\"",
         _ => "`muster config print` shows how it is written",
     }
 }
@@ -187,6 +191,16 @@ pub(super) fn check(loaded: &Loaded, choices: &Choices) -> Vec<Problem> {
     public(&mut check);
     master_key(&mut check, choices);
     limits(&mut check);
+    if config.ready.drain > 600_000 {
+        check.mend(
+            "ready.drain",
+            format!(
+                "{} ms is longer than anybody waits for a stop",
+                config.ready.drain
+            ),
+            "write at most 600000, ten minutes",
+        );
+    }
     if let Err(error) = tracing_subscriber::EnvFilter::try_new(&config.log.level) {
         check.wrong("log.level", format!("{:?}: {error}", config.log.level));
     }
@@ -592,6 +606,9 @@ mod tests {
             ("[public]\nmqtt_port = 0\n", "from 1 to 65535"),
             ("[log]\nlevel = \"a=b=c\"\n", "\"info\""),
             ("[log]\nformat = \"xml\"\n", "\"text\" or \"json\""),
+            ("[metrics]\nto = \"all\"\n", "\"loopback\""),
+            ("[ready]\ndrain = 3600000\n", "at most 600000"),
+            ("[ready]\nroom = -1\n", "write bytes"),
             ("[master_key]\nenv = \"NO_SUCH\"\n", "openssl rand -hex 32"),
             ("[listen\n", "is not TOML"),
             (

@@ -6,10 +6,12 @@ use crate::{
     first_start,
 };
 use hub::Hub;
-use model::id::NodeId;
+use model::id::{NodeId, Position, Time};
 use std::{fs, os::unix::fs::MetadataExt, sync::Arc};
 use store::{Options, Store};
 
+/// How far the journal's last fact may be ahead of the clock, in milliseconds.
+const AHEAD: i64 = 120_000;
 const MIB: u64 = 1024 * 1024;
 /// Less room than this will be used up soon.
 const ROOM_WARN: u64 = 2048 * MIB;
@@ -56,6 +58,39 @@ pub(super) fn folder(patient: &Patient, report: &mut Report) {
             }
         }
         Err(error) => report.warn("disk", format!("its room is not known: {error}"), ""),
+    }
+}
+
+/// Whether the journal's last fact is of a time that has been.
+fn last_fact(
+    runtime: &tokio::runtime::Runtime,
+    ports: &model::port::Ports,
+    now: Time,
+    report: &mut Report,
+) {
+    let head = ports.journal.head();
+    let before = Position(head.0.saturating_sub(1));
+    match runtime.block_on(ports.journal.read(before, 1)) {
+        Ok(facts) => {
+            let ahead = facts.last().map_or(0, |(_, fact)| fact.at.since(now));
+            if ahead > AHEAD {
+                report.fail(
+                    "journal time",
+                    format!("the journal's last fact is {} seconds in the future", ahead / 1000),
+                    "set the clock (`timedatectl set-ntp true`): it is behind now, or was ahead when that was written",
+                );
+            } else {
+                report.ok(
+                    "journal time",
+                    format!("{} facts, none in the future", head.0),
+                );
+            }
+        }
+        Err(fault) => report.fail(
+            "journal time",
+            fault.context,
+            "restore the data folder from a backup (`muster restore`)",
+        ),
     }
 }
 
@@ -167,6 +202,7 @@ fn engines_of_folder(patient: &Patient, report: &mut Report) {
         );
         return;
     };
+    last_fact(&runtime, &ports, patient.now, report);
     let check = runtime.block_on(async {
         let hub = Hub::open(ports, config.limits.clone(), key)
             .await

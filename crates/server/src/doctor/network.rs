@@ -1,6 +1,6 @@
 //! Ports, and how many connections the system allows.
 
-use super::{Patient, Report, trust::reachable};
+use super::{Patient, Report, taken, trust::reachable};
 use std::{
     io,
     net::{TcpListener, TcpStream},
@@ -36,10 +36,16 @@ pub(super) fn listeners(patient: &Patient, report: &mut Report) {
             Ok(_) => report.ok("listener", format!("{name} can be opened at {address}")),
             Err(error) => {
                 let mend = match error.kind() {
-                    io::ErrorKind::AddrInUse => format!(
-                        "another program has the port (`ss -ltnp sport = :{}`); stop it or set listen.{name}.address",
-                        address.port()
-                    ),
+                    io::ErrorKind::AddrInUse => {
+                        let who = match taken::owner(address) {
+                            Some((pid, program)) => format!("process {pid} ({program})"),
+                            None => format!(
+                                "another program (`sudo ss -ltnp sport = :{}` names it)",
+                                address.port()
+                            ),
+                        };
+                        format!("{who} has the port; stop it or set listen.{name}.address")
+                    }
                     io::ErrorKind::PermissionDenied => format!(
                         "ports below 1024 need a right: set listen.{name}.address to a higher one and forward to it"
                     ),

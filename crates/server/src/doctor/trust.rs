@@ -2,7 +2,7 @@
 //! on.
 
 use super::{Patient, Report};
-use crate::first_start;
+use crate::{config::MinVersion, first_start};
 use access::tls::Tls;
 use openssl::{
     asn1::Asn1Time,
@@ -12,6 +12,7 @@ use openssl::{
 use std::{
     fs,
     net::{SocketAddr, TcpStream},
+    os::unix::fs::PermissionsExt,
     path::PathBuf,
     time::{Duration, UNIX_EPOCH},
 };
@@ -22,6 +23,8 @@ const DAYS_WARN: i32 = 30;
 const PATIENCE: Duration = Duration::from_secs(5);
 /// What the vendor's C SDK offers at its best (spec/stack.md, TLS).
 const OLD_SUITE: &str = "AES256-SHA256";
+/// What devices before TLS 1.2 offer, at the security level that lets us.
+const OLD_SUITES: &str = "AES256-SHA:AES128-SHA:@SECLEVEL=0";
 /// How far a file's time may be ahead of the clock, in seconds.
 const AHEAD: u64 = 120;
 
@@ -115,6 +118,40 @@ fn covers(known: &[String], wanted: &str) -> bool {
     })
 }
 
+/// Whether private keys can be read by us and by nobody else.
+pub(super) fn keys(patient: &Patient, report: &mut Report) {
+    let settings = first_start::tls_settings(&patient.config);
+    let mut paths = vec![settings.rsa.key];
+    paths.extend(settings.ecdsa.map(|pair| pair.key));
+    paths.push(first_start::tls_folder(&patient.config).join("ca.key"));
+    let mut looked = 0;
+    for path in paths {
+        let shown = path.display();
+        let Ok(about) = fs::metadata(&path) else {
+            // One that is missing is told by the check of its certificate.
+            continue;
+        };
+        looked += 1;
+        let mode = about.permissions().mode() & 0o777;
+        if let Err(error) = fs::File::open(&path) {
+            let mend = "let the user that the server runs as read it: chown and chmod 600, or chgrp and chmod 640";
+            report.fail("private keys", format!("{shown}: {error}"), mend);
+        } else if mode & 0o027 != 0 {
+            report.warn(
+                "private keys",
+                format!("{shown} is open to other users (mode {mode:o})"),
+                format!("chmod 600 {shown}"),
+            );
+        } else {
+            continue;
+        }
+        return;
+    }
+    if looked > 0 {
+        report.ok("private keys", "are for their owner");
+    }
+}
+
 /// Whether the clock can be right: signatures and certificates are judged by it.
 pub(super) fn clock(patient: &Patient, report: &mut Report) {
     let now = u64::try_from(patient.now.0 / 1000).unwrap_or_default();
@@ -130,8 +167,9 @@ pub(super) fn clock(patient: &Patient, report: &mut Report) {
         report.fail("clock", "is before the first day of our certificate", mend);
         return;
     }
-    let newest = fs::read_dir(&patient.config.data)
+    let newest = ["", "journal"]
         .into_iter()
+        .filter_map(|name| fs::read_dir(patient.config.data.join(name)).ok())
         .flatten()
         .flatten()
         .filter_map(|entry| entry.metadata().ok()?.modified().ok())
@@ -159,7 +197,7 @@ pub(super) fn old_device(patient: &Patient, report: &mut Report) {
     let Some(address) = server.addresses.mqtts.or(server.addresses.mqtt) else {
         return;
     };
-    match shake(reachable(address)) {
+    match shake(reachable(address), SslVersion::TLS1_2, OLD_SUITE) {
         Ok(suite) => report.ok("old device", format!("shakes hands with {suite} over TLS 1.2")),
         Err(error) => report.fail(
             "old device",
@@ -167,6 +205,55 @@ pub(super) fn old_device(patient: &Patient, report: &mut Report) {
             "use an RSA certificate, and let no proxy in front of the server end TLS with other suites",
         ),
     }
+}
+
+/// Whether a device that knows no newer version than TLS 1.0 or 1.1 gets what the configuration
+/// says that it gets ([AL-3.5]).
+pub(super) fn versions(patient: &Patient, report: &mut Report) {
+    let Some(server) = &patient.running else {
+        return;
+    };
+    let Some(address) = server.addresses.mqtts.or(server.addresses.mqtt) else {
+        return;
+    };
+    let oldest = patient.config.tls.min_version;
+    let mut refused = Vec::new();
+    for (version, name, wanted) in [
+        (SslVersion::TLS1, "1.0", oldest == MinVersion::V1_0),
+        (SslVersion::TLS1_1, "1.1", oldest != MinVersion::V1_2),
+    ] {
+        match (shake(reachable(address), version, OLD_SUITES), wanted) {
+            (Ok(_), true) => {}
+            (Err(_), false) => refused.push(name),
+            (Err(error), true) => {
+                report.fail(
+                    "old TLS",
+                    format!("TLS {name} is on and gets no connection at {address}: {error}"),
+                    "restart the server if tls.min_version was changed; the system's OpenSSL policy (openssl.cnf, MinProtocol) may forbid it too",
+                );
+                return;
+            }
+            (Ok(_), false) => {
+                report.warn(
+                    "old TLS",
+                    format!("TLS {name} gets a connection at {address}, though it is off"),
+                    "restart the server: tls.min_version was changed since",
+                );
+                return;
+            }
+        }
+    }
+    report.ok(
+        "old TLS",
+        match refused.is_empty() {
+            true => "TLS 1.0 and 1.1 get through, as tls.min_version says".to_owned(),
+            false => format!(
+                "devices that know only TLS {} are turned away; set tls.min_version = \"{}\" if you have such",
+                refused.join(" and "),
+                refused[0]
+            ),
+        },
+    );
 }
 
 /// Where a listener on all addresses is reached from this machine.
@@ -179,14 +266,15 @@ pub(super) fn reachable(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, address.port())
 }
 
-fn shake(address: SocketAddr) -> Result<String, String> {
+fn shake(address: SocketAddr, newest: SslVersion, suites: &str) -> Result<String, String> {
     let text = |error: &dyn std::fmt::Display| error.to_string();
     let mut builder = SslContext::builder(SslMethod::tls_client()).map_err(|error| text(&error))?;
     // Names and authority are looked at in other checks; here only the suite matters.
     builder.set_verify(SslVerifyMode::NONE);
     builder
-        .set_max_proto_version(Some(SslVersion::TLS1_2))
-        .and_then(|()| builder.set_cipher_list(OLD_SUITE))
+        .set_min_proto_version(Some(newest))
+        .and_then(|()| builder.set_max_proto_version(Some(newest)))
+        .and_then(|()| builder.set_cipher_list(suites))
         .map_err(|error| text(&error))?;
     let stream = TcpStream::connect_timeout(&address, PATIENCE).map_err(|error| text(&error))?;
     stream
