@@ -16,6 +16,7 @@ use std::{
 
 pub mod http;
 pub mod mqtt;
+pub mod raw;
 pub mod server;
 
 pub use server::{Key, Server};

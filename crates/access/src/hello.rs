@@ -114,7 +114,8 @@ pub(crate) async fn serve<S: Duplex + 'static>(
         Ok(Err(Broken::Malformed(error))) => {
             debug!(address = %peer.address, %error, "no CONNECT");
             let version = line.decoder.version().unwrap_or(Version::V311);
-            if error != DecodeError::First {
+            // Who does not speak MQTT would not understand an answer in it [MQTT-3.1.2-1].
+            if !matches!(error, DecodeError::First | DecodeError::Protocol) {
                 let answer = refusal(version, error.reason(), &error.to_string());
                 line.part(&answer).await;
             }
@@ -124,7 +125,7 @@ pub(crate) async fn serve<S: Duplex + 'static>(
     let version = connect.version;
     if connect.properties.authentication_method().is_some() {
         let why = "no enhanced authentication here";
-        let answer = refusal(version, ReasonCode::BadAuthenticationMethod, why);
+        let answer = refusal_to(&connect, ReasonCode::BadAuthenticationMethod, why);
         return line.part(&answer).await;
     }
     let hello = read(&connect, peer);
@@ -177,7 +178,7 @@ pub(crate) async fn serve<S: Duplex + 'static>(
             if !served {
                 return;
             }
-            let answer = refusal(version, code(refused.code), &refused.reason);
+            let answer = refusal_to(&connect, code(refused.code), &refused.reason);
             line.part(&answer).await;
         }
     }
@@ -196,7 +197,7 @@ pub(crate) async fn turn_away<S: Duplex>(
         } else {
             ReasonCode::ServerUnavailable
         };
-        let answer = refusal(connect.version, busy, "the server is full");
+        let answer = refusal_to(&connect, busy, "the server is full");
         line.part(&answer).await;
     }
     Ok(())
@@ -288,6 +289,47 @@ fn code(code: RefusalCode) -> ReasonCode {
         RefusalCode::Credentials => ReasonCode::BadUserNameOrPassword,
         RefusalCode::NotAuthorised => ReasonCode::NotAuthorized,
     }
+}
+
+/// CONNACK with an error for a client that told what it takes: without the reason in words if it
+/// would be too long with it [MQTT-3.2.2-19], and empty if it is too long at all.
+fn refusal_to(connect: &Connect, reason: ReasonCode, why: &str) -> BytesMut {
+    let told = refusal(connect.version, reason, why);
+    if fits(connect, &told) {
+        return told;
+    }
+    let mut bare = BytesMut::new();
+    let packet = Packet::ConnAck(ConnAck {
+        session_present: false,
+        reason,
+        properties: Properties::new(),
+    });
+    let _ = encode(&packet, connect.version, &mut bare);
+    if fits(connect, &bare) {
+        bare
+    } else {
+        BytesMut::new()
+    }
+}
+
+/// What is wrong with a client that does not take the CONNACK it should get.
+fn unspeakable(connect: &Connect, connack: &ConnAck) -> Option<(ReasonCode, &'static str)> {
+    connect.properties.maximum_packet_size()?;
+    let mut packet = BytesMut::new();
+    // Our own packet, of the right version.
+    let _ = encode(
+        &Packet::ConnAck(connack.clone()),
+        connect.version,
+        &mut packet,
+    );
+    let why = "the client takes no packet as long as its CONNACK";
+    (!fits(connect, &packet)).then_some((ReasonCode::PacketTooLarge, why))
+}
+
+/// Whether the client takes a packet of that length [MQTT-3.1.2-24].
+fn fits(connect: &Connect, packet: &BytesMut) -> bool {
+    let most = connect.properties.maximum_packet_size();
+    most.is_none_or(|most| u32::try_from(packet.len()).is_ok_and(|size| size <= most.get()))
 }
 
 /// CONNACK with an error; empty where the version has no code for it.
@@ -390,16 +432,19 @@ async fn seat<S: Duplex + 'static>(
         implicit,
         profile,
     } = visitor;
-    if let Some((reason, why)) = unwelcome_will(&connect, profile, &client) {
-        let answer = refusal(connect.version, reason, why);
+    let terms = hall.router.terms().clone();
+    let keep_alive = keep_alive(&connect, &terms);
+    let connack = accepted(&connect, profile, &terms, &name, keep_alive);
+    let unwelcome =
+        unwelcome_will(&connect, profile, &client).or_else(|| unspeakable(&connect, &connack));
+    if let Some((reason, why)) = unwelcome {
+        let answer = refusal_to(&connect, reason, why);
         if let Some(admitted) = admitted {
             admitted.close(why);
         }
         return line.part(&answer).await;
     }
     let router = hall.router.clone();
-    let terms = router.terms().clone();
-    let keep_alive = keep_alive(&connect, &terms);
     let taken = connect.properties.topic_alias_maximum().copied();
     let arrival = Arrival {
         aliases: taken.unwrap_or(0),
@@ -407,7 +452,7 @@ async fn seat<S: Duplex + 'static>(
         session: client.id(),
         link: Link::of(&connect),
         implicit,
-        connack: accepted(&connect, profile, &terms, &name, keep_alive),
+        connack,
     };
     let clean = connect.clean_start;
     let seated = router.arrive(&name, owner, clean, since, arrival);

@@ -203,7 +203,9 @@ impl Router {
         let kept = match shard.get(name) {
             Some(seat) => {
                 let mut state = seat.lock();
-                if clean || seat.owner != owner || state.is_fleeting(now) {
+                // A session whose time is over has ended, swept or not [MQTT-4.1.0-2].
+                let over = state.until.is_some_and(|until| until <= now);
+                if clean || over || seat.owner != owner || state.is_fleeting(now) {
                     state.evict();
                     let until = state.until.take();
                     self.vacate(seat, &mut state, until);

@@ -5,4 +5,3 @@ pub mod hmac;
 pub mod password;
 pub mod seal;
 pub mod secret;
-pub mod stretch;

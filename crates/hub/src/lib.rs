@@ -26,7 +26,6 @@ pub mod shelf;
 mod stage;
 pub mod sweep;
 pub mod thing_model;
-pub mod transfer;
 pub mod vault;
 
 use credential::Secret;

@@ -15,8 +15,7 @@ const STEPS: usize = 20;
 /// Marks that are kept for the life of the journal.
 const MARKS: i64 = 168;
 
-/// Documents that speak of this node's journal.
-pub(crate) const KIND: &str = "journal";
+const KIND: &str = "journal";
 const NAME: &str = "marks";
 
 /// How long the journal was at a time.

@@ -4,7 +4,6 @@
 //! engine. This room knows no topics, no HTTP, no SQL and no vendor.
 
 pub mod account;
-pub mod archive;
 pub mod command;
 #[cfg(feature = "contract")]
 pub mod contract;

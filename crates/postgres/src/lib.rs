@@ -6,7 +6,6 @@
 //! vendor.
 
 mod address;
-mod archive;
 mod audit;
 mod catalog;
 #[cfg(any(test, feature = "cluster"))]
@@ -14,7 +13,6 @@ pub mod cluster;
 mod command;
 mod device;
 mod fault;
-mod hold;
 mod lease;
 mod nonce;
 mod open;
@@ -49,7 +47,6 @@ impl Default for Options {
 pub struct Registry {
     pool: Pool,
     patience: Duration,
-    hold: Option<hold::Hold>,
 }
 
 /// PostgreSQL's integers have a sign.

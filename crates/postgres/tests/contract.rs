@@ -39,7 +39,6 @@ impl Database {
             journal: store.journal,
             bus: store.bus,
             data: Box::new((address, folder, Arc::downgrade(&registry))),
-            archive: registry.clone(),
             audit: registry,
             log: store.sessions,
         }
@@ -71,4 +70,4 @@ macro_rules! suites {
     )*};
 }
 
-suites! { archive audit catalog commands devices nonces secrets series }
+suites! { audit catalog commands devices nonces secrets series }

@@ -33,7 +33,6 @@ impl Embedded {
             bus: store.bus,
             audit: store.audit,
             log: store.sessions,
-            archive: store.archive,
             data: Box::new(folder),
         }
     }
@@ -61,4 +60,4 @@ macro_rules! suites {
     )*};
 }
 
-suites! { archive audit bus catalog commands devices journal log nonces presence secrets series }
+suites! { audit bus catalog commands devices journal log nonces presence secrets series }

@@ -269,7 +269,7 @@ fn variable(name: &str) -> Variable {
     if key.contains("__") {
         return Variable::Key(key.replace("__", "."));
     }
-    if key == "data" || key == "node" || key == "store" {
+    if key == "data" || key == "node" {
         return Variable::Key(key);
     }
     for known in check::keys() {

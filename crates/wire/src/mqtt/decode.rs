@@ -73,7 +73,10 @@ pub enum DecodeError {
     /// A topic filter against §4.7 or §4.8.2.
     #[error("the topic filter is invalid")]
     TopicFilter,
-    /// A topic alias that was not announced, is above the maximum, or is zero.
+    /// Neither a topic name nor an alias that stands for one (MQTT 5 §3.3.2.1, §3.3.2.3.4).
+    #[error("the message has no topic")]
+    NoTopic,
+    /// A topic alias above the maximum, or zero [MQTT-3.3.2-8], [MQTT-3.3.2-9].
     #[error("the topic alias is invalid")]
     TopicAlias,
     /// SUBSCRIBE or UNSUBSCRIBE without a filter [MQTT-3.8.3-2], [MQTT-3.10.3-2].
@@ -122,6 +125,7 @@ impl DecodeError {
             | Self::ConnectTwice
             | Self::Unexpected
             | Self::PacketId
+            | Self::NoTopic
             | Self::NoFilter
             | Self::RetainHandling
             | Self::SharedNoLocal
@@ -333,6 +337,7 @@ impl Decoder {
             }
         }
         let topic = match properties.topic_alias().copied() {
+            None if v5 && name.is_empty() => return Err(DecodeError::NoTopic),
             None => TopicName::from_text(name).map_err(|_| DecodeError::TopicName)?,
             Some(alias) => {
                 properties.retain(|property| !matches!(property, Property::TopicAlias(_)));
@@ -363,7 +368,7 @@ impl Decoder {
                 .get(at)
                 .cloned()
                 .flatten()
-                .ok_or(DecodeError::TopicAlias);
+                .ok_or(DecodeError::NoTopic);
         }
         let topic = TopicName::from_text(name).map_err(|_| DecodeError::TopicName)?;
         if self.aliases.len() <= at {

@@ -162,7 +162,7 @@ pub enum Effect {
     Unsubscribe(Unsubscribe),
     /// A step of enhanced authentication.
     Auth(Auth),
-    /// The client leaves; unless the reason is [`ReasonCode::DisconnectWithWill`], its will is void.
+    /// The client leaves; if the reason is [`ReasonCode::Success`], its will is void.
     Disconnected(Disconnect),
     /// A durable session changed: write it down, before the effects that follow are seen outside.
     Note(Note),

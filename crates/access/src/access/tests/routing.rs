@@ -49,7 +49,8 @@ async fn foreign_topics_are_out_of_reach() {
     door.quiet().await;
 }
 
-/// What was not stored is not acknowledged: the connection ends, and the device tries again.
+/// [MQTT-4.8.0-2] What was not stored is not acknowledged: the connection ends, and the device
+/// tries again.
 #[tokio::test]
 async fn a_fault_is_no_acknowledgement() {
     let server = server();

@@ -183,15 +183,19 @@ fn topic_aliases_are_resolved_for_the_reader() {
         };
         assert_eq!((&*it.topic, it.properties.is_empty()), (topic, true));
     }
-    for unknown in [
-        &b"\x30\x06\x00\x00\x03\x23\x00\x01"[..],
-        b"\x30\x07\x00\x01a\x03\x23\x00\x03",
+    for (bytes, fault) in [
+        (
+            &b"\x30\x06\x00\x00\x03\x23\x00\x01"[..],
+            DecodeError::NoTopic,
+        ),
+        (b"\x30\x03\x00\x00\x00", DecodeError::NoTopic),
+        (
+            b"\x30\x07\x00\x01a\x03\x23\x00\x03",
+            DecodeError::TopicAlias,
+        ),
     ] {
         let mut decoder = decoder.clone();
-        assert_eq!(
-            decoder.decode(&mut BytesMut::from(unknown)),
-            Err(DecodeError::TopicAlias)
-        );
+        assert_eq!(decoder.decode(&mut BytesMut::from(bytes)), Err(fault));
     }
 }
 
