@@ -66,6 +66,11 @@ impl Server {
         self.wrapper = words.iter().map(ToString::to_string).collect();
     }
 
+    /// Uses an access key that was made before.
+    pub fn use_key(&mut self, key: Key) {
+        self.key = Some(key);
+    }
+
     /// Starts the program again on the same folder.
     pub fn resume(&mut self) {
         assert!(self.child.is_none(), "it runs already");

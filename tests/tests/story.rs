@@ -1,6 +1,7 @@
 //! The first story: a device that nobody re-flashed and an application that nobody rewrote meet
 //! through Muster, over every SDK that the vendor publishes for it.
 
+use postgres::cluster::Cluster;
 use serde_json::{Value, json};
 use tests::{Client, Server, eventually, server::App};
 
@@ -61,8 +62,18 @@ fn status(app: &mut Client, product: &str, name: &str) -> Value {
 /// device over TLS; after `kill -9` nothing that was acknowledged is missing.
 #[test]
 fn a_device_registers_itself_and_an_application_reads_sets_and_calls_it() {
-    let mut server = Server::start();
+    story(Server::start());
+}
 
+/// [LK-1] The same with the registry and the histories in PostgreSQL, by one line of configuration.
+#[test]
+fn the_story_is_the_same_with_a_database() {
+    let cluster = Cluster::start();
+    let store = format!("store={}", cluster.database());
+    story(Server::start_with(&[&store]));
+}
+
+fn story(mut server: Server) {
     // 1. The operator.
     let (product, product_secret) = server.product("thermometer");
     server.cli(&["product", "registration", &product, "on", "--yes"]);

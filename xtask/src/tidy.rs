@@ -49,7 +49,7 @@ const VENDOR_WORDS: &[(&str, &[&str])] = &[
 ];
 
 /// The cryptography crates, which only `credential` names; TLS is `access`'s and `server`'s.
-const CRYPTO: &[&str] = &["aes-gcm", "hmac", "md-5", "sha1", "sha2", "sm3"];
+const CRYPTO: &[&str] = &["aes-gcm", "hmac", "md-5", "pbkdf2", "sha1", "sha2", "sm3"];
 
 pub(crate) fn run() -> ExitCode {
     let root = root();

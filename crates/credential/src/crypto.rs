@@ -5,3 +5,4 @@ pub mod hmac;
 pub mod password;
 pub mod seal;
 pub mod secret;
+pub mod stretch;

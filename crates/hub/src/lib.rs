@@ -26,6 +26,7 @@ pub mod shelf;
 mod stage;
 pub mod sweep;
 pub mod thing_model;
+pub mod transfer;
 pub mod vault;
 
 use credential::Secret;

@@ -119,6 +119,7 @@ impl Stage {
             journal: store.journal,
             bus: store.bus,
             audit: store.audit,
+            archive: store.archive,
             clock: clock.clone(),
             random: Arc::new(Counted(AtomicU64::new(1))),
         });

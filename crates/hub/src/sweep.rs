@@ -15,7 +15,8 @@ const STEPS: usize = 20;
 /// Marks that are kept for the life of the journal.
 const MARKS: i64 = 168;
 
-const KIND: &str = "journal";
+/// Documents that speak of this node's journal.
+pub(crate) const KIND: &str = "journal";
 const NAME: &str = "marks";
 
 /// How long the journal was at a time.

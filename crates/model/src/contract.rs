@@ -4,6 +4,7 @@
 //! quote; `all` runs them one after the other, each on an engine of its own.
 #![allow(clippy::unwrap_used, reason = "suites are tests")]
 
+pub mod archive;
 pub mod audit;
 pub mod bus;
 pub mod catalog;
@@ -17,6 +18,7 @@ pub mod secrets;
 pub mod series;
 
 use crate::{
+    archive::Archive,
     id::{DeviceKey, IotId, ProductKey},
     port::{
         Audit, Bus, Catalog, Commands, Devices, Journal, Log, Nonces, Presence, Secrets, Series,
@@ -49,6 +51,8 @@ pub struct Engine {
     pub audit: Arc<dyn Audit>,
     /// Opaque records.
     pub log: Arc<dyn Log>,
+    /// All that the row-keeping ports keep, as rows.
+    pub archive: Arc<dyn Archive>,
     /// Whatever the maker needs to open the engine again. Held while the engine is used.
     pub data: Box<dyn Any + Send + Sync>,
 }

@@ -4,6 +4,7 @@
 //! engine. This room knows no topics, no HTTP, no SQL and no vendor.
 
 pub mod account;
+pub mod archive;
 pub mod command;
 #[cfg(feature = "contract")]
 pub mod contract;

@@ -6,6 +6,7 @@
 
 use crate::{
     account::AuditRecord,
+    archive::Archive,
     command::{Answer, Command, Order},
     device::{Device, DeviceCount},
     error::Fault,
@@ -42,6 +43,8 @@ pub struct Ports {
     pub bus: Arc<dyn Bus>,
     /// The audit log.
     pub audit: Arc<dyn Audit>,
+    /// All that the row-keeping ports keep, as rows.
+    pub archive: Arc<dyn Archive>,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// Chance.

@@ -16,6 +16,7 @@ macro_rules! columns {
         "id, iot_id, product, name, task, created, until, sent"
     };
 }
+pub(crate) use columns;
 
 /// Enters the command when fewer than $7 wait; says how many wait, and the command's number: none
 /// when a command that is still kept has it, after numbers came round.
@@ -147,7 +148,7 @@ pub(crate) fn task(order: &Order) -> Result<String, Fault> {
     serde_json::to_string(order).map_err(|e| Fault::lasting(format!("a command: {e}")))
 }
 
-fn command_id(number: i64) -> Result<CommandId, Fault> {
+pub(crate) fn command_id(number: i64) -> Result<CommandId, Fault> {
     u32::try_from(number)
         .map(CommandId)
         .map_err(|e| damaged("command's number", e))

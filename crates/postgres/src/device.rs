@@ -19,6 +19,7 @@ macro_rules! columns {
          online, offline, address, firmware, tags, credential, version"
     };
 }
+pub(crate) use columns;
 
 /// Adds to the counts of a product: one of 16 parts, so that connections seldom wait for each
 /// other; in the order of classes, so that two never wait for each other in a ring.
@@ -36,7 +37,7 @@ macro_rules! count {
 }
 
 /// Enters rows, secrets and counts in one statement.
-const INSERT: &str = concat!(
+pub(crate) const INSERT: &str = concat!(
     "WITH given AS (
         SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[],
             $6::int8[], $7::int8[], $8::bool[], $9::int8[], $10::int8[], $11::text[],
@@ -372,7 +373,7 @@ impl<'a> Columns<'a> {
         Ok(columns)
     }
 
-    fn given(&self) -> [&(dyn tokio_postgres::types::ToSql + Sync); 16] {
+    pub(crate) fn given(&self) -> [&(dyn tokio_postgres::types::ToSql + Sync); 16] {
         [
             &self.iot_id,
             &self.product,

@@ -108,6 +108,12 @@ impl Lease {
         Ok(self.rows(sql, given).await?.into_iter().next())
     }
 
+    /// As `rows`, for words that do not mean the same each time.
+    pub(crate) async fn once(&mut self, sql: &str) -> Result<Vec<Row>, Trouble> {
+        self.under_way(async |object| object.query(sql, &[]).await)
+            .await
+    }
+
     /// Statements without values.
     pub(crate) async fn run(&mut self, sql: &str) -> Result<(), Trouble> {
         self.under_way(async |object| object.batch_execute(sql).await)

@@ -6,6 +6,7 @@
 //! vendor.
 
 mod address;
+mod archive;
 mod audit;
 mod catalog;
 #[cfg(any(test, feature = "cluster"))]
@@ -13,6 +14,7 @@ pub mod cluster;
 mod command;
 mod device;
 mod fault;
+mod hold;
 mod lease;
 mod nonce;
 mod open;
@@ -47,6 +49,7 @@ impl Default for Options {
 pub struct Registry {
     pool: Pool,
     patience: Duration,
+    hold: Option<hold::Hold>,
 }
 
 /// PostgreSQL's integers have a sign.

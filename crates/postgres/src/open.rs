@@ -22,6 +22,24 @@ impl Registry {
     /// When the database cannot be reached or lets us not in, when it is too old, or when its
     /// tables were made by a newer version; the context says how to mend it.
     pub async fn open(address: &Address, options: &Options) -> Result<Arc<Self>, Fault> {
+        Ok(Arc::new(Self::open_unshared(address, options).await?))
+    }
+
+    pub(crate) async fn open_unshared(address: &Address, options: &Options) -> Result<Self, Fault> {
+        let (registry, _) = Self::reach(address, options).await?;
+        schema::migrate(&registry, address).await?;
+        Ok(registry)
+    }
+
+    /// Whether the database can be used, and which version of PostgreSQL it is; nothing is changed.
+    ///
+    /// # Errors
+    /// As `open`, but for the tables.
+    pub async fn probe(address: &Address, options: &Options) -> Result<String, Fault> {
+        Ok(Self::reach(address, options).await?.1)
+    }
+
+    async fn reach(address: &Address, options: &Options) -> Result<(Self, String), Fault> {
         let bad = |e: &dyn std::fmt::Display| Fault::lasting(format!("store: the address {e}"));
         let tls = address.tls().map_err(|e| bad(&e))?;
         let recycle = ManagerConfig {
@@ -44,16 +62,14 @@ impl Registry {
         let registry = Self {
             pool,
             patience: options.patience,
+            hold: None,
         };
-        registry
-            .check()
-            .await
-            .map_err(|trouble| explain(address, trouble))?;
-        schema::migrate(&registry, address).await?;
-        Ok(Arc::new(registry))
+        let version = registry.check().await;
+        let version = version.map_err(|why| explain(address, why))?;
+        Ok((registry, version))
     }
 
-    async fn check(&self) -> Result<(), Why> {
+    async fn check(&self) -> Result<String, Why> {
         let row = self
             .row(
                 "SELECT current_setting('server_version_num')::int4,
@@ -87,7 +103,7 @@ impl Registry {
                 "the database runs with fsync = off: what it acknowledges is lost with the power"
             );
         }
-        Ok(())
+        Ok(row.get(1))
     }
 }
 
@@ -120,18 +136,25 @@ impl From<Trouble> for Why {
 
 fn explain(address: &Address, why: Why) -> Fault {
     let lasting = |what: String| Fault::lasting(format!("the database {address} {what}"));
-    let error = match why {
-        Why::Unfit(what) => return lasting(what),
-        Why::Trouble(Trouble::Sql(e) | Trouble::Pool(PoolError::Backend(e))) => e,
+    match why {
+        Why::Unfit(what) => lasting(what),
+        Why::Trouble(Trouble::Sql(e) | Trouble::Pool(PoolError::Backend(e))) => {
+            explain_sql(address, &e)
+        }
         Why::Trouble(other) => {
             let fault = Fault::from(other);
-            return Fault {
+            Fault {
                 retry: fault.retry,
                 context: format!("the database {address}: {}", fault.context),
-            };
+            }
         }
-    };
-    let words = words(&error);
+    }
+}
+
+/// What an operator can do about a database that cannot be used.
+pub(crate) fn explain_sql(address: &Address, error: &tokio_postgres::Error) -> Fault {
+    let lasting = |what: String| Fault::lasting(format!("the database {address} {what}"));
+    let words = words(error);
     match error.code() {
         Some(code) if *code == SqlState::INVALID_PASSWORD => lasting(format!(
             "does not take the password: {words}\n    → check postgres.password_file, postgres.password_env or the password in `store`"

@@ -39,6 +39,7 @@ impl Database {
             journal: store.journal,
             bus: store.bus,
             data: Box::new((address, folder, Arc::downgrade(&registry))),
+            archive: registry.clone(),
             audit: registry,
             log: store.sessions,
         }
@@ -70,4 +71,4 @@ macro_rules! suites {
     )*};
 }
 
-suites! { audit catalog commands devices nonces secrets series }
+suites! { archive audit catalog commands devices nonces secrets series }

@@ -205,6 +205,30 @@ async fn a_database_that_cannot_be_used_is_told_plainly() {
     Registry::open(&right, &OPTIONS).await.unwrap();
 }
 
+/// One server at a time has the database; when it is gone, however it went, the next one gets it,
+/// and one whose connection broke keeps others out again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_server_does_not_take_the_database() {
+    let address = CLUSTER.database();
+    let parsed = Address::parse(&address).unwrap();
+    let first = Registry::open_alone(&parsed, &OPTIONS).await.unwrap();
+    let second = Registry::open_alone(&parsed, &OPTIONS).await.err().unwrap();
+    assert!(second.context.contains("in use"), "{second}");
+    let database = database(&address);
+    let lock = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted AND objid = 5
+        AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+    let cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+        WHERE datname = current_database() AND pid <> pg_backend_pid()";
+    CLUSTER.sql(database, cut);
+    while CLUSTER.sql(database, lock) != "1" {
+        tokio::task::yield_now().await;
+    }
+    let second = Registry::open_alone(&parsed, &OPTIONS).await;
+    assert!(second.is_err());
+    drop(first);
+    Registry::open_alone(&parsed, &OPTIONS).await.unwrap();
+}
+
 /// Of several servers that start at once on a new database one makes the tables; a database that a
 /// newer version wrote is left alone.
 #[tokio::test(flavor = "multi_thread")]

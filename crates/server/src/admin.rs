@@ -11,6 +11,7 @@ mod backup;
 mod call;
 mod device;
 mod error;
+mod export;
 mod history;
 mod product;
 #[cfg(test)]
@@ -112,6 +113,7 @@ fn table() -> OpenApiRouter<Admin> {
         .routes(routes!(audit::page))
         .routes(routes!(audit::verify))
         .routes(routes!(backup::make))
+        .routes(routes!(export::export))
 }
 
 /// The routes, and beside them the document that describes them.

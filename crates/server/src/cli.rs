@@ -14,6 +14,7 @@ mod plain;
 mod product;
 mod run;
 mod table;
+mod transfer;
 
 use crate::config::{Choices, Config, Loaded};
 use ask::Failure;
@@ -126,6 +127,10 @@ enum Command {
     Backup(backup::Backup),
     /// Make a data folder of a backup.
     Restore(backup::Restore),
+    /// Write the whole registry, secrets included, to a file.
+    Export(transfer::Export),
+    /// Enter a registry that `export` wrote into an empty one.
+    Import(transfer::Import),
     /// Say what is wrong with this set-up, and how to mend it.
     Doctor,
     /// Say whether the server can do its work, and why not; exit code 1 when it cannot.
@@ -280,6 +285,8 @@ fn dispatch(desk: &mut Desk, command: Command) -> Result<ExitCode, Failure> {
         Command::Backup(command) => return backup::run(desk, command),
         Command::Restore(command) => backup::run_restore(desk, &command)?,
         Command::Ready => return ready(desk),
+        Command::Export(export) => transfer::export(desk, export)?,
+        Command::Import(import) => transfer::import(desk, import)?,
         Command::Version => version(desk)?,
         Command::Completions { shell } => {
             let mut text = Vec::new();

@@ -5,10 +5,12 @@
 //! to write instead.
 
 mod check;
+mod engine;
 mod print;
 mod source;
 
 pub use check::{Problem, Problems};
+pub use engine::{Engine, Postgres};
 pub use source::{Choices, Loaded};
 
 use hub::limits::Limits;
@@ -27,6 +29,10 @@ pub struct Config {
     pub data: PathBuf,
     /// The name of this server, for logs and for a cluster.
     pub node: String,
+    /// Where the registry and the histories are kept: `embedded` or a `postgres://` address.
+    pub store: Engine,
+    /// How a PostgreSQL database is used.
+    pub postgres: Postgres,
     /// The sockets.
     pub listen: Listen,
     /// Certificates and versions.
@@ -358,6 +364,8 @@ impl Default for Config {
         Self {
             data: "muster-data".into(),
             node: "muster".into(),
+            store: Engine::Embedded,
+            postgres: Postgres::default(),
             listen: Listen {
                 mqtt: on(1883),
                 mqtts: on(8883),

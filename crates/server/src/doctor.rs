@@ -164,6 +164,7 @@ pub(crate) fn examine(choices: &Choices) -> Report {
     network::files(&patient, &mut report);
     trust::old_device(&patient, &mut report);
     trust::versions(&patient, &mut report);
+    data::database(&patient, &mut report);
     data::engines(&patient, &mut report);
     report
 }

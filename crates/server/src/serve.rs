@@ -7,7 +7,7 @@ use crate::{
     },
     backup,
     config::{Config, PlainTls, Socket},
-    engine::{SystemRandom, WallClock},
+    engine::{self, SystemRandom, WallClock},
     first_start::{self, FirstStart},
     http::{Front, stopped},
     plain,
@@ -20,7 +20,6 @@ use futures_util::future::BoxFuture;
 use hub::{Hub, HubStartError, edge::Dialect};
 use model::{
     error::{AccountError, Fault},
-    id::NodeId,
     port::{Clock, Ports, Random},
 };
 use serde::{Deserialize, Serialize};
@@ -34,7 +33,7 @@ use std::{
     sync::Arc,
     time::Duration,
 };
-use store::{Options, Store, backup::Copier};
+use store::{Store, backup::Copier};
 use tokio::{
     net::UnixListener,
     sync::{Semaphore, watch},
@@ -374,13 +373,7 @@ async fn open(
         error,
     };
     first_start::private_folder(&config.data).map_err(folder)?;
-    let node = NodeId::parse(&config.node)
-        .map_err(|bad| StartError::Store(Fault::lasting(format!("node: {bad}"))))?;
-    let data = config.data.clone();
-    let store = tokio::task::spawn_blocking(move || Store::open(&data, &Options::of(node)))
-        .await
-        .map_err(|error| folder(io::Error::other(error)))?
-        .map_err(StartError::Store)?;
+    let store = engine::open(config).await.map_err(StartError::Store)?;
     let copier = store.copier.clone();
     Ok((ports(store, clock, random), copier))
 }
@@ -398,6 +391,7 @@ pub(crate) fn ports(store: Store, clock: Arc<dyn Clock>, random: Arc<dyn Random>
         journal: store.journal,
         bus: store.bus,
         audit: store.audit,
+        archive: store.archive,
         clock,
         random,
     }
@@ -678,7 +672,9 @@ fn tell(path: &Path, config: &Config, addresses: &Addresses) -> io::Result<()> {
 mod tests {
     use super::*;
     use crate::stage::{Stage, exchange, request};
+    use model::id::NodeId;
     use serde_json::Value;
+    use store::Options;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     /// [LK-2] What was made before a stop is there after the next start, and the secret of the

@@ -21,6 +21,7 @@ mod sql;
 mod tape;
 
 use model::{
+    archive::Archive,
     error::Fault,
     id::NodeId,
     port::{
@@ -83,10 +84,32 @@ pub struct Store {
     pub bus: Arc<dyn Bus>,
     /// The audit log.
     pub audit: Arc<dyn Audit>,
+    /// All of these as rows, to move to another engine.
+    pub archive: Arc<dyn Archive>,
     /// Takes copies of the folder while it is in use.
     pub copier: Arc<backup::Copier>,
     /// What MQTT sessions went through.
     pub sessions: Arc<dyn Log>,
+}
+
+/// The ports behind which another engine may stand in place of the embedded one.
+pub struct Rows {
+    /// What people edit.
+    pub catalog: Arc<dyn Catalog>,
+    /// Device rows.
+    pub devices: Arc<dyn Devices>,
+    /// Sealed secrets.
+    pub secrets: Arc<dyn Secrets>,
+    /// Histories.
+    pub series: Arc<dyn Series>,
+    /// Single-use things.
+    pub nonces: Arc<dyn Nonces>,
+    /// Commands that wait for a device.
+    pub commands: Arc<dyn Commands>,
+    /// The audit log.
+    pub audit: Arc<dyn Audit>,
+    /// All of these as rows, to move to another engine.
+    pub archive: Arc<dyn Archive>,
 }
 
 impl Store {
@@ -101,21 +124,52 @@ impl Store {
         let home = Arc::new(home::Home::open(folder)?);
         let sql = Arc::new(sql::Sql::open(&home, options)?);
         let lsm = Arc::new(lsm::Lsm::open(&home, options)?);
-        let log = Arc::new(journal::Log::open(&home, lsm.clone(), options)?);
-        let copier = backup::Copier::new(&home, log.clone(), lsm.clone());
-        Ok(Self {
+        let rows = Rows {
             catalog: sql.clone(),
             devices: sql.clone(),
             secrets: sql.clone(),
+            series: Arc::new(series::Histories::new(lsm.clone())),
             nonces: sql.clone(),
             commands: sql.clone(),
-            audit: sql,
-            series: Arc::new(series::Histories::new(lsm)),
+            audit: sql.clone(),
+            archive: sql,
+        };
+        Self::assemble(&home, lsm, rows, options)
+    }
+
+    /// As `open`, for what belongs to the node alone: journal, presence and bus. `rows` are kept by
+    /// another engine; a registry in the folder is left as it is.
+    ///
+    /// # Errors
+    /// As `open`.
+    pub fn open_beside(rows: Rows, folder: &Path, options: &Options) -> Result<Self, Fault> {
+        let home = Arc::new(home::Home::open(folder)?);
+        let lsm = Arc::new(lsm::Lsm::open(&home, options)?);
+        Self::assemble(&home, lsm, rows, options)
+    }
+
+    fn assemble(
+        home: &Arc<home::Home>,
+        lsm: Arc<lsm::Lsm>,
+        rows: Rows,
+        options: &Options,
+    ) -> Result<Self, Fault> {
+        let log = Arc::new(journal::Log::open(home, lsm.clone(), options)?);
+        let copier = backup::Copier::new(home, log.clone(), lsm);
+        Ok(Self {
+            catalog: rows.catalog,
+            devices: rows.devices,
+            secrets: rows.secrets,
+            series: rows.series,
+            nonces: rows.nonces,
+            commands: rows.commands,
+            audit: rows.audit,
+            archive: rows.archive,
             journal: log,
             presence: Arc::new(presence::Places::default()),
             bus: Arc::new(bus::Loop::new(options)),
             copier: Arc::new(copier),
-            sessions: Arc::new(log::Records::open(&home, "sessions", options)?),
+            sessions: Arc::new(log::Records::open(home, "sessions", options)?),
         })
     }
 }

@@ -3,6 +3,7 @@
 //! A write is a closure. It runs in a savepoint, so that one that fails undoes only itself, and is
 //! answered after the commit, so that what is answered is on disk and every reader sees it.
 
+mod archive;
 mod audit;
 mod catalog;
 mod command;
@@ -33,6 +34,8 @@ use std::{
 };
 use tokio::sync::{Semaphore, oneshot};
 
+/// Its file in the data folder.
+const FILE: &str = "registry.sqlite";
 /// At most so many writes share a commit, so that the first does not wait long for the last.
 const GROUP: usize = 512;
 /// Readers that answer a question about one row; they never hold a connection for long.
@@ -47,7 +50,7 @@ pub(crate) struct Sql {
     slow: Arc<Readers>,
     slow_turns: Arc<Semaphore>,
     writer: Option<JoinHandle<()>>,
-    _home: Arc<Home>,
+    home: Arc<Home>,
 }
 
 /// Why a write is undone.
@@ -83,7 +86,7 @@ struct Ran {
 
 impl Sql {
     pub(crate) fn open(home: &Arc<Home>, options: &Options) -> Result<Self, Fault> {
-        let path = home.join("registry.sqlite");
+        let path = home.join(FILE);
         let mut writer = open_writer(&path)?;
         schema::migrate(&mut writer, &path)?;
 
@@ -98,7 +101,7 @@ impl Sql {
             slow: Arc::new(Readers::open(&path, SLOW_READERS)?),
             slow_turns: Arc::new(Semaphore::new(SLOW_READERS)),
             writer: Some(thread.map_err(|e| of_io("starting the writer of", &path, &e))?),
-            _home: home.clone(),
+            home: home.clone(),
         })
     }
 

@@ -33,6 +33,7 @@ impl Embedded {
             bus: store.bus,
             audit: store.audit,
             log: store.sessions,
+            archive: store.archive,
             data: Box::new(folder),
         }
     }
@@ -60,4 +61,4 @@ macro_rules! suites {
     )*};
 }
 
-suites! { audit bus catalog commands devices journal log nonces presence secrets series }
+suites! { archive audit bus catalog commands devices journal log nonces presence secrets series }

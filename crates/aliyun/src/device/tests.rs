@@ -86,6 +86,7 @@ impl House {
             journal: store.journal,
             bus: store.bus,
             audit: store.audit,
+            archive: store.archive,
             clock: Arc::new(Stopped),
             random: Arc::new(Counted(AtomicU64::new(1))),
         };

@@ -92,6 +92,14 @@ pub(super) fn nearest(wrong: &str) -> Option<String> {
 pub(super) fn advice(key: &str) -> &'static str {
     match key {
         "data" => "write a folder, such as data = \"/var/lib/muster\"",
+        "store" => {
+            "write \"embedded\", or an address such as \"postgres://muster@db.example:5432/muster\""
+        }
+        "postgres.password_env" => {
+            "write the name of an environment variable that holds the password"
+        }
+        "postgres.password_file" => "write the path of a file that holds the password, in quotes",
+        "postgres.timeout" => "write at least 100 milliseconds, such as 10000",
         "node" => "write a name of 1 to 64 letters, digits, '_' or '-', in quotes",
         "tls.min_version" => {
             "write \"1.2\", or \"1.0\" or \"1.1\" for devices that know nothing newer, in quotes"
@@ -130,6 +138,7 @@ pub(super) fn advice(key: &str) -> &'static str {
         key if key.starts_with("tls.") || key == "master_key.file" => {
             "write the path of a file, in quotes"
         }
+        key if key.starts_with("postgres.") => "write a whole number greater than 0",
         key if key.starts_with("limits.") || key.starts_with("sockets.") => {
             "write a whole number greater than 0; times are in milliseconds"
         }
@@ -190,6 +199,7 @@ pub(super) fn check(loaded: &Loaded, choices: &Choices) -> Vec<Problem> {
     tls(&mut check);
     public(&mut check);
     master_key(&mut check, choices);
+    database(&mut check, choices);
     limits(&mut check);
     if config.ready.drain > 600_000 {
         check.mend(
@@ -412,6 +422,30 @@ fn master_key(check: &mut Check<'_>, choices: &Choices) {
             Some(_) => {}
         },
         (None, None) => {}
+    }
+}
+
+fn database(check: &mut Check<'_>, choices: &Choices) {
+    let postgres = check.loaded.config.postgres.clone();
+    match (&postgres.password_file, &postgres.password_env) {
+        (Some(_), Some(_)) => check.mend(
+            "postgres.password_env",
+            "is set, and postgres.password_file too",
+            "leave one of the two out",
+        ),
+        (Some(file), None) => check.file("postgres.password_file", file),
+        (None, Some(name)) if choices.variable(name).is_none() => check.mend(
+            "postgres.password_env",
+            format!("there is no environment variable {name}"),
+            format!("set {name} to the password of the database's user"),
+        ),
+        (None, _) => {}
+    }
+    if postgres.connections == 0 {
+        check.wrong("postgres.connections", "is 0, so nothing could be asked");
+    }
+    if postgres.timeout < 100 {
+        check.wrong("postgres.timeout", "is less than at least 100 milliseconds");
     }
 }
 

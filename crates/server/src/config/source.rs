@@ -269,7 +269,7 @@ fn variable(name: &str) -> Variable {
     if key.contains("__") {
         return Variable::Key(key.replace("__", "."));
     }
-    if key == "data" || key == "node" {
+    if key == "data" || key == "node" || key == "store" {
         return Variable::Key(key);
     }
     for known in check::keys() {

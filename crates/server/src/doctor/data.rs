@@ -2,13 +2,16 @@
 
 use super::{Patient, Report};
 use crate::{
-    engine::{SystemRandom, WallClock},
+    engine::{self, SystemRandom, WallClock},
     first_start,
 };
 use hub::Hub;
-use model::id::{NodeId, Position, Time};
+use model::{
+    error::Fault,
+    id::{Position, Time},
+};
+use postgres::Registry;
 use std::{fs, os::unix::fs::MetadataExt, sync::Arc};
-use store::{Options, Store};
 
 /// How far the journal's last fact may be ahead of the clock, in milliseconds.
 const AHEAD: i64 = 120_000;
@@ -119,6 +122,34 @@ pub(super) fn master_key(patient: &Patient, report: &mut Report) {
     }
 }
 
+/// Whether the database that the configuration names can be used.
+pub(super) fn database(patient: &Patient, report: &mut Report) {
+    let asked = match engine::database(&patient.config) {
+        Ok(None) => return,
+        Ok(Some((address, options))) => {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build();
+            match runtime {
+                Ok(runtime) => runtime.block_on(Registry::probe(&address, &options)),
+                Err(error) => Err(Fault::passing(format!("no thread can be started: {error}"))),
+            }
+        }
+        Err(fault) => Err(fault),
+    };
+    match asked {
+        Ok(version) => report.ok(
+            "database",
+            format!("PostgreSQL {version} at {}", patient.config.store),
+        ),
+        Err(fault) => report.fail(
+            "database",
+            fault.context,
+            "check `store` and [postgres] in the configuration, and the database's log",
+        ),
+    }
+}
+
 /// Whether registry, journal, histories and audit log are whole.
 pub(super) fn engines(patient: &Patient, report: &mut Report) {
     if patient.running.is_some() {
@@ -175,10 +206,18 @@ fn broken(report: &mut Report, seq: u64, why: &str) {
 
 fn engines_of_folder(patient: &Patient, report: &mut Report) {
     let config = &patient.config;
-    let Ok(node) = NodeId::parse(&config.node) else {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let Ok(runtime) = runtime else {
+        report.fail(
+            "engines",
+            "no thread can be started",
+            "raise the limits of this user",
+        );
         return;
     };
-    let store = match Store::open(&config.data, &Options::of(node)) {
+    let store = match runtime.block_on(engine::open(config)) {
         Ok(store) => store,
         Err(fault) => {
             let mend = "stop the process that has it open, or restore the folder from a backup";
@@ -189,17 +228,6 @@ fn engines_of_folder(patient: &Patient, report: &mut Report) {
     report.ok("engines", "registry, journal and histories open");
     let ports = crate::serve::ports(store, Arc::new(WallClock), Arc::new(SystemRandom));
     let Ok(key) = first_start::master_key(config, true, &SystemRandom) else {
-        return;
-    };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
-    let Ok(runtime) = runtime else {
-        report.fail(
-            "audit log",
-            "no thread can be started",
-            "raise the limits of this user",
-        );
         return;
     };
     last_fact(&runtime, &ports, patient.now, report);

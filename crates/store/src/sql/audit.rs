@@ -49,7 +49,7 @@ impl Audit for Sql {
     }
 }
 
-fn keep(c: &Connection, record: &AuditRecord) -> Result<(), Trouble> {
+pub(super) fn keep(c: &Connection, record: &AuditRecord) -> Result<(), Trouble> {
     let entry = serde_json::to_string(&record.entry);
     let entry = entry.map_err(|e| Fault::lasting(format!("an audit line: {e}")))?;
     c.prepare_cached("INSERT INTO audit (seq, entry, hash) VALUES (?, ?, ?)")?
@@ -57,7 +57,7 @@ fn keep(c: &Connection, record: &AuditRecord) -> Result<(), Trouble> {
     Ok(())
 }
 
-fn record(row: &Row<'_>) -> rusqlite::Result<AuditRecord> {
+pub(super) fn record(row: &Row<'_>) -> rusqlite::Result<AuditRecord> {
     let entry: String = row.get(1)?;
     Ok(AuditRecord {
         seq: uint(row.get(0)?),

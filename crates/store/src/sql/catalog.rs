@@ -80,7 +80,7 @@ impl Catalog for Sql {
     }
 }
 
-fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
+pub(super) fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
     Ok(Entry {
         key: row.get(0)?,
         value: Bytes::from(row.get::<_, Vec<u8>>(1)?),

@@ -16,6 +16,7 @@ macro_rules! columns {
         "id, iot_id, product, name, task, created, until, sent"
     };
 }
+pub(super) use columns;
 
 #[async_trait]
 impl Commands for Sql {
@@ -28,8 +29,6 @@ impl Commands for Sql {
         until: Time,
         bound: usize,
     ) -> Result<Option<Command>, Fault> {
-        let task = serde_json::to_string(order);
-        let task = task.map_err(|e| Fault::lasting(format!("a command: {e}")))?;
         let (device, iot_id, order) = (device.clone(), id.clone(), order.clone());
         self.write_unless_refused(move |c| {
             let waiting: i64 = c
@@ -40,29 +39,17 @@ impl Commands for Sql {
             if waiting >= limit(bound) {
                 return Err(Trouble::Refused);
             }
-            let id = free_id(c)?;
-            c.prepare_cached(
-                "INSERT INTO command (id, iot_id, product, name, task, created, until, sent)
-                 VALUES (?, ?, ?, ?, ?, ?, ?, 0)",
-            )?
-            .execute((
-                id.0,
-                iot_id.as_str(),
-                device.product.as_str(),
-                device.name.as_str(),
-                task,
-                created.0,
-                until.0,
-            ))?;
-            Ok(Command {
-                id,
+            let command = Command {
+                id: free_id(c)?,
                 device,
                 iot_id,
                 order,
                 created,
                 until,
                 state: CommandState::Waiting,
-            })
+            };
+            enter(c, &command)?;
+            Ok(command)
         })
         .await
     }
@@ -141,11 +128,7 @@ impl Commands for Sql {
 
 /// The next number that no kept command has; after the last one comes 1 again.
 fn free_id(c: &Connection) -> Result<CommandId, Trouble> {
-    let last: Option<u32> = c
-        .prepare_cached("SELECT last FROM sequence WHERE name = ' command'")?
-        .query_row([], |row| row.get(0))
-        .optional()?;
-    let mut id = last.unwrap_or(0);
+    let mut id = last_id(c)?.unwrap_or(0);
     let mut kept = c.prepare_cached("SELECT 1 FROM command WHERE id = ?")?;
     loop {
         id = id.checked_add(1).unwrap_or(1);
@@ -153,12 +136,45 @@ fn free_id(c: &Connection) -> Result<CommandId, Trouble> {
             break;
         }
     }
-    c.prepare_cached("INSERT OR REPLACE INTO sequence (name, last) VALUES (' command', ?)")?
-        .execute([id])?;
+    keep_last_id(c, id)?;
     Ok(CommandId(id))
 }
 
-fn command(row: &Row<'_>) -> rusqlite::Result<Command> {
+/// The number that was given last; none when none ever was.
+pub(super) fn last_id(c: &Connection) -> rusqlite::Result<Option<u32>> {
+    c.prepare_cached("SELECT last FROM sequence WHERE name = ' command'")?
+        .query_row([], |row| row.get(0))
+        .optional()
+}
+
+pub(super) fn keep_last_id(c: &Connection, id: u32) -> Result<(), Trouble> {
+    c.prepare_cached("INSERT OR REPLACE INTO sequence (name, last) VALUES (' command', ?)")?
+        .execute([id])?;
+    Ok(())
+}
+
+/// Enters the command as it is.
+pub(super) fn enter(c: &Connection, command: &Command) -> Result<(), Trouble> {
+    let task = serde_json::to_string(&command.order);
+    let task = task.map_err(|e| Fault::lasting(format!("a command: {e}")))?;
+    c.prepare_cached(
+        "INSERT INTO command (id, iot_id, product, name, task, created, until, sent)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+    )?
+    .execute((
+        command.id.0,
+        command.iot_id.as_str(),
+        command.device.product.as_str(),
+        command.device.name.as_str(),
+        task,
+        command.created.0,
+        command.until.0,
+        command.state == CommandState::Sent,
+    ))?;
+    Ok(())
+}
+
+pub(super) fn command(row: &Row<'_>) -> rusqlite::Result<Command> {
     let text = |column| {
         row.get_ref(column)?
             .as_str()

@@ -12,14 +12,17 @@ use model::{
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 /// What a device is made of, as `device` reads it.
+macro_rules! columns {
+    () => {
+        "iot_id, product, name, account, nickname, created, activated, disabled,
+         online, offline, address, firmware, tags, credential, version"
+    };
+}
+pub(super) use columns;
+
 macro_rules! select {
     ($rest:literal) => {
-        concat!(
-            "SELECT iot_id, product, name, account, nickname, created, activated, disabled,
-                    online, offline, address, firmware, tags, credential, version
-             FROM device ",
-            $rest
-        )
+        concat!("SELECT ", columns!(), " FROM device ", $rest)
     };
 }
 
@@ -187,37 +190,38 @@ fn insert(
     if registered.saturating_add(devices.len() as u64) > quota {
         return Ok(Insert::QuotaUsedUp);
     }
-    let mut added = [0; 4];
-    let mut statement = c.prepare_cached(
-        "INSERT INTO device (iot_id, product, name, account, nickname, created, activated,
-                             disabled, online, offline, address, firmware, tags, credential,
-                             version)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1)",
-    )?;
     for NewDevice { device, secret } in devices {
-        statement.execute(params![
-            device.iot_id.as_str(),
-            device.key.product.as_str(),
-            device.key.name.as_str(),
-            device.account.as_str(),
-            device.nickname,
-            device.created.0,
-            device.activated.map(|time| time.0),
-            device.disabled,
-            device.online.map(|time| time.0),
-            device.offline.map(|time| time.0),
-            device.address,
-            device.firmware,
-            tags(device)?,
-            int(device.credential),
-        ])?;
+        enter(c, device, 1)?;
         secret::keep(c, &SecretId::Device(device.iot_id.clone()), secret)?;
-        added[class(device)] += 1;
-    }
-    for (class, many) in (0..).zip(added).filter(|(_, many)| *many > 0) {
-        add_to_count(c, product.as_str(), class, many)?;
     }
     Ok(Insert::Done)
+}
+
+/// Enters the row and counts it.
+pub(super) fn enter(c: &Connection, device: &Device, version: u64) -> Result<(), Trouble> {
+    c.prepare_cached(concat!(
+        "INSERT INTO device (",
+        columns!(),
+        ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    ))?
+    .execute(params![
+        device.iot_id.as_str(),
+        device.key.product.as_str(),
+        device.key.name.as_str(),
+        device.account.as_str(),
+        device.nickname,
+        device.created.0,
+        device.activated.map(|time| time.0),
+        device.disabled,
+        device.online.map(|time| time.0),
+        device.offline.map(|time| time.0),
+        device.address,
+        device.firmware,
+        tags(device)?,
+        int(device.credential),
+        int(version),
+    ])?;
+    add_to_count(c, device.key.product.as_str(), class(device) as i64, 1)
 }
 
 fn taken<'a>(
@@ -321,7 +325,7 @@ fn tags(device: &Device) -> Result<String, Fault> {
     serde_json::to_string(&device.tags).map_err(|e| Fault::lasting(format!("tags: {e}")))
 }
 
-fn device(row: &Row<'_>) -> rusqlite::Result<Device> {
+pub(super) fn device(row: &Row<'_>) -> rusqlite::Result<Device> {
     let text = |column| {
         row.get_ref(column)?
             .as_str()

@@ -3,6 +3,7 @@
 use super::{Sql, Trouble};
 use async_trait::async_trait;
 use model::{
+    archive::Token,
     error::Fault,
     id::Time,
     port::{Burnt, Nonces, Taken},
@@ -66,6 +67,14 @@ const FORGET_BURNT: &str = "DELETE FROM burnt WHERE (owner, token) IN
 
 fn forget_some(c: &Connection, sql: &str, now: Time) -> Result<(), Trouble> {
     c.prepare_cached(sql)?.execute((now.0, FORGET))?;
+    Ok(())
+}
+
+/// Enters a row of a table that holds none of the kind.
+pub(super) fn enter(c: &Connection, table: &'static str, token: &Token) -> Result<(), Trouble> {
+    let sql = format!("INSERT INTO {table} (owner, token, until) VALUES (?, ?, ?)");
+    c.prepare_cached(&sql)?
+        .execute((&token.owner, &token.token, token.until.0))?;
     Ok(())
 }
 

@@ -60,6 +60,14 @@ pub(super) fn keep(c: &Connection, id: &SecretId, sealed: &[u8]) -> Result<(), T
     Ok(())
 }
 
+/// As `keep`, where nothing is yet.
+pub(super) fn enter(c: &Connection, id: &SecretId, sealed: &[u8]) -> Result<(), Trouble> {
+    let (class, id) = key(id);
+    c.prepare_cached("INSERT INTO secret (class, id, sealed) VALUES (?, ?, ?)")?
+        .execute((class, id, sealed))?;
+    Ok(())
+}
+
 pub(super) fn forget(c: &Connection, id: &SecretId) -> Result<(), Trouble> {
     c.prepare_cached("DELETE FROM secret WHERE class = ? AND id = ?")?
         .execute(key(id))?;
