@@ -5,12 +5,14 @@ use crate::{
     desk::Desk,
     door::{Gate, Hall, Stage},
     farewell::Farewell,
+    ledger::{Ledger, replay::Replay},
     listen,
-    settings::Settings,
+    router::{Keeping, SessionView, epoch},
+    settings::{Bounds, Keep, Settings},
     signals,
 };
 use hub::{Hub, edge::Dialect};
-use model::port::Bus;
+use model::{id::IotId, port::Bus};
 use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
     sync::mpsc,
@@ -57,10 +59,12 @@ impl Access {
             listeners,
             http,
             bounds,
+            keep,
         } = settings;
+        let (keeping, mut replay) = read_ledger(keep, &bounds)?;
         let mut sockets = Vec::new();
         let mut addresses = Vec::new();
-        let devices = Hall::of_devices(&bounds);
+        let devices = Hall::of_devices(&bounds, keeping.clone());
         let mut halls = vec![devices.clone()];
         for mut listener in listeners {
             let hall = match listener.plain.take() {
@@ -68,7 +72,11 @@ impl Access {
                 Some(plain) => {
                     let rules = Rules::new(plain)
                         .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
-                    let hall = Hall::of_guests(&bounds, rules);
+                    let keeping = Keeping {
+                        hall: format!("plain {}", halls.len()).into(),
+                        ..keeping.clone()
+                    };
+                    let hall = Hall::of_guests(&bounds, rules, keeping);
                     halls.push(hall.clone());
                     hall
                 }
@@ -85,6 +93,7 @@ impl Access {
                 "somebody else receives from the bus",
             )
         })?;
+        restore(&halls, &mut replay);
         let (alive, gone) = mpsc::channel(1);
         let farewell = Farewell::new(desk.clone(), alive.downgrade());
         let gate = Arc::new(Gate::new(
@@ -92,6 +101,9 @@ impl Access {
         ));
         tokio::spawn(signals::pass_on(gate.clone(), signals));
         tokio::spawn(sweep(gate.clone()));
+        if let Some(ledger) = keeping.ledger {
+            tokio::spawn(keep_ledger(gate.clone(), ledger));
+        }
         for ((listener, hall, socket), address) in sockets.into_iter().zip(&addresses) {
             match hall.rules {
                 None => info!(%address, "listening for devices"),
@@ -105,6 +117,68 @@ impl Access {
             addresses,
             gone,
         })
+    }
+}
+
+/// Reads what former processes wrote down of sessions.
+fn read_ledger(keep: Option<Keep>, bounds: &Bounds) -> io::Result<(Keeping, Replay)> {
+    let Some(Keep { log, now }) = keep else {
+        return Ok(Default::default());
+    };
+    let (ledger, replay) = Ledger::open(log, bounds.sessions_bytes)
+        .map_err(|fault| io::Error::new(io::ErrorKind::InvalidData, fault.to_string()))?;
+    let keeping = Keeping {
+        ledger: Some(Arc::new(ledger)),
+        hall: "devices".into(),
+        epoch: epoch(now),
+    };
+    Ok((keeping, replay))
+}
+
+/// Gives each hall its sessions and retained messages back. Those of a listener that is no more
+/// stay in the log until it is written anew.
+fn restore(halls: &[Arc<Hall>], replay: &mut Replay) {
+    let mut sessions = 0_u64;
+    for kept in replay.sessions() {
+        let hall = halls.iter().find(|hall| *hall.router.hall() == *kept.hall);
+        if let Some(hall) = hall {
+            hall.router.restore(kept);
+            sessions += 1;
+        }
+    }
+    for hall in halls {
+        for message in replay.retained(hall.router.hall()) {
+            hall.router.restore_retained(message);
+        }
+    }
+    if sessions > 0 {
+        info!(sessions, "sessions go on");
+    }
+}
+
+/// Lets go of what waits for the disk, and writes the log anew when it has become long.
+async fn keep_ledger(gate: Arc<Gate>, ledger: Arc<Ledger>) {
+    let renew = async {
+        let mut tick = interval(SWEEP);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tick.tick().await;
+            if !ledger.is_long() {
+                continue;
+            }
+            let renewal = ledger.begin_renewal();
+            for hall in &gate.halls {
+                hall.router.renew(&ledger).await;
+            }
+            if let Err(fault) = ledger.end_renewal(renewal).await {
+                warn!(%fault, "the log of sessions stays long");
+            }
+        }
+    };
+    tokio::select! {
+        () = gate.giving_up() => {}
+        () = ledger.run() => {}
+        () = renew => {}
     }
 }
 
@@ -124,6 +198,11 @@ impl Running {
     /// The addresses of the listeners, in the order of the settings, with the ports that they got.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
+    }
+
+    /// What there is of the session of a device.
+    pub fn session(&self, device: &IotId) -> Option<SessionView> {
+        self.gate.devices.view(device.as_str())
     }
 
     /// Stops: nobody is let in any more, devices are told, their sessions are closed in the hub.

@@ -48,8 +48,11 @@ pub(crate) async fn hand_over(
             }
             sent = true;
             let mut tally = Tally::default();
-            for outbound in messages {
-                tally.add(seat.deliver(outbound, gate.devices.now()));
+            {
+                let mut book = seat.turn();
+                for outbound in messages {
+                    tally.add(seat.deliver(outbound, gate.devices.now(), &mut book));
+                }
             }
             gate.count(tally);
         }

@@ -9,11 +9,12 @@ use crate::{
     commands,
     door::Gate,
     farewell::Admitted,
+    handout::{Answer, hand_out},
     hello::{Line, disconnect},
     listen::{Duplex, Hold},
     memory::{FREE, Share},
-    router::{Kept, Router, Seated, Tally, granted},
-    seat::{Closing, Handed, Outgoing, Seat, published},
+    router::{Kept, Router, Seated, granted},
+    seat::{Closing, Outgoing, Seat},
     stream::poll_fill,
     will,
 };
@@ -177,6 +178,7 @@ impl From<Closing> for End {
             Closing::Told(reason) => Self::Told(reason),
             Closing::Slow => Self::Stalled,
             Closing::Broken(reason) => Self::Broken(reason),
+            Closing::Failed => Self::Failed,
         }
     }
 }
@@ -382,7 +384,7 @@ impl<S: Duplex> Conn<S> {
                 } else {
                     ReasonCode::Success
                 };
-                self.seat.acknowledge(self.client.id(), ticket, reason);
+                self.seat.acknowledge(ticket, reason, 0);
             }
             return Ok(());
         }
@@ -428,25 +430,18 @@ impl<S: Duplex> Conn<S> {
                 return Err(End::Failed);
             }
         };
-        let answer = |reason| {
-            if let Some(ticket) = done.ticket {
-                self.seat.acknowledge(self.client.id(), ticket, reason);
-            }
+        let answer = Answer {
+            ticket: done.ticket,
+            tells_of_others: self.version.is_v5() && matches!(self.client, Client::Guest { .. }),
         };
-        // What a device says is for us in the first place: it is answered first. To a guest of
-        // MQTT 5 it matters who else heard it (§3.4.2.1).
-        let at_once = !self.version.is_v5() || matches!(self.client, Client::Device { .. });
-        if at_once {
-            answer(ReasonCode::Success);
-        }
-        let handed = hand_out(&self.gate, &self.router, &self.seat, done.publish, uplink);
-        if !at_once {
-            answer(match handed {
-                Handout::Heard => ReasonCode::Success,
-                Handout::Unheard => ReasonCode::NoMatchingSubscribers,
-                Handout::NotRetained => ReasonCode::QuotaExceeded,
-            });
-        }
+        hand_out(
+            &self.gate,
+            &self.router,
+            &self.seat,
+            answer,
+            done.publish,
+            uplink,
+        );
         Ok(())
     }
 
@@ -608,9 +603,11 @@ impl<S: Duplex> Conn<S> {
         // What was answered before the end goes out before it: CONNACK above all, as no DISCONNECT
         // may come without it (MQTT 5 §3.14).
         let mut words = std::mem::take(&mut self.writing);
-        words.extend_from_slice(&self.seat.rest(self.client.id()));
+        let (rest, greeted) = self.seat.rest(self.client.id());
+        words.extend_from_slice(&rest);
         let kept = self.router.leave(&self.seat, self.client.id(), forget);
         if self.version.is_v5()
+            && greeted
             && let Some(code) = end.code()
         {
             disconnect(code, &mut words);
@@ -669,46 +666,6 @@ fn work(
     })
 }
 
-/// Who heard a message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Handout {
-    /// Somebody.
-    Heard,
-    /// Nobody subscribes to it.
-    Unheard,
-    /// It was to be retained, and there is no room for it.
-    NotRetained,
-}
-
-/// Hands out what came of a message.
-fn hand_out(
-    gate: &Gate,
-    router: &Router,
-    seat: &Arc<Seat>,
-    publish: Publish,
-    uplink: Uplink,
-) -> Handout {
-    let mut tally = Tally::default();
-    for reply in uplink.replies {
-        tally.add(seat.deliver(reply, router.now()));
-    }
-    let mut handed = Handout::Heard;
-    if uplink.fan_out {
-        let message = published(publish, router.now());
-        let heard = router.publish(&message, Some(seat), None);
-        if heard == Tally::default() {
-            handed = Handout::Unheard;
-        }
-        tally += heard;
-        if message.retain && !router.retain(message) {
-            tally.add(Handed::Dropped);
-            handed = Handout::NotRetained;
-        }
-    }
-    gate.count(tally);
-    handed
-}
-
 /// Lets messages that were taken come to their end.
 async fn aftermath(
     gate: &Gate,
@@ -720,7 +677,13 @@ async fn aftermath(
     let mut working = working.unwrap_or_default();
     while let Some(done) = working.next().await {
         match done.result {
-            Ok(uplink) => drop(hand_out(gate, router, seat, done.publish, uplink)),
+            Ok(uplink) => {
+                let answer = Answer {
+                    ticket: done.ticket,
+                    tells_of_others: false,
+                };
+                hand_out(gate, router, seat, answer, done.publish, uplink);
+            }
             Err(fault) => warn!(%client, %fault, "a message was not stored"),
         }
     }
@@ -783,7 +746,7 @@ pub(crate) async fn publish_will(
         Client::Guest { .. } => Done::as_it_is(publish, None),
     };
     match done.result {
-        Ok(uplink) => drop(hand_out(gate, router, seat, done.publish, uplink)),
+        Ok(uplink) => hand_out(gate, router, seat, Answer::NONE, done.publish, uplink),
         Err(fault) => warn!(%client, %fault, "a will was not stored"),
     }
 }

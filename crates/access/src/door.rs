@@ -6,7 +6,7 @@ use crate::{
     farewell::Farewell,
     listen::HttpService,
     memory::Memory,
-    router::{Router, Tally},
+    router::{Keeping, Router, Tally},
     settings::{Bounds, Terms},
     throttle::Throttle,
 };
@@ -35,16 +35,16 @@ pub(crate) struct Hall {
 }
 
 impl Hall {
-    pub(crate) fn of_devices(bounds: &Bounds) -> Arc<Self> {
+    pub(crate) fn of_devices(bounds: &Bounds, keeping: Keeping) -> Arc<Self> {
         Arc::new(Self {
-            router: Arc::new(Router::new(bounds, Terms::of(bounds))),
+            router: Arc::new(Router::new(bounds, Terms::of(bounds), keeping)),
             rules: None,
         })
     }
 
-    pub(crate) fn of_guests(bounds: &Bounds, rules: Rules) -> Arc<Self> {
+    pub(crate) fn of_guests(bounds: &Bounds, rules: Rules, keeping: Keeping) -> Arc<Self> {
         Arc::new(Self {
-            router: Arc::new(Router::new(bounds, rules.plain.terms.clone())),
+            router: Arc::new(Router::new(bounds, rules.plain.terms.clone(), keeping)),
             rules: Some(Arc::new(rules)),
         })
     }

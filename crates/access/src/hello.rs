@@ -454,6 +454,11 @@ async fn seat<S: Duplex + 'static>(
         implicit,
         connack,
     };
+    if router.refuses(&arrival.link) {
+        let why = "sessions cannot be written down";
+        let unavailable = ReasonCode::ServerUnavailable;
+        return line.part(&refusal(connect.version, unavailable, why)).await;
+    }
     let clean = connect.clean_start;
     let seated = router.arrive(&name, owner, clean, since, arrival);
     line.decoder.set_max_packet(terms.packet);

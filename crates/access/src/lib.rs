@@ -2,9 +2,10 @@
 //!
 //! Start with `Access::start`; then `listen` (what does a client want?), `hello` (who is it?),
 //! `conn` (one task serves one connection), `client` (a device, or a guest of the plain listener),
-//! `seat` (what waits for it) and `router` (who subscribes to what). The bytes of MQTT are `wire`'s, the meaning of topics is a dialect's
-//! (`hub::edge::Dialect`), what must be kept is the hub's. This room must not know any vendor's
-//! topic, client id or signature, nor any store.
+//! `seat` (what waits for it), `router` (who subscribes to what) and `ledger` (what of that outlives
+//! the process). The bytes of MQTT are `wire`'s, the meaning of topics is a dialect's
+//! (`hub::edge::Dialect`), what must be kept of messages is the hub's. This room must not know any
+//! vendor's topic, client id or signature, nor any store.
 
 mod access;
 mod client;
@@ -15,7 +16,9 @@ mod door;
 mod farewell;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
+mod handout;
 mod hello;
+mod ledger;
 mod listen;
 mod memory;
 mod router;
@@ -30,4 +33,6 @@ mod will;
 
 pub use access::{Access, Running};
 pub use listen::{BoxedStream, Duplex, HttpService};
-pub use settings::{Bounds, Listener, Plain, Porter, Security, Settings, Speaks, Terms};
+pub use router::SessionView;
+pub use settings::{Bounds, Keep, Listener, Plain, Porter, Security, Settings, Speaks, Terms};
+pub use wire::mqtt::Overflow;

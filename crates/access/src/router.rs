@@ -3,10 +3,16 @@
 //! Devices and the guests of each plain listener have a router of their own, so that no message
 //! passes from the ones to the others. Seats of devices are found by the device's id, never by the
 //! client id, which a device makes up; those of guests by the client id. Locks are taken in this
-//! order: a shard, a seat, the tree of filters, the list of those away; a publisher looks its
+//! order: a turn of the ledger, a shard, a seat, the tree of filters, the list of those away; a publisher looks its
 //! receivers up first and takes their seats' locks one by one afterwards.
 
+mod kept;
+
+pub use kept::SessionView;
+pub(crate) use kept::epoch;
+
 use crate::{
+    ledger::{Ledger, Turn, change::Change},
     seat::{Arrival, Closing, Handed, Owner, Seat, State},
     settings::{Bounds, Terms},
 };
@@ -27,8 +33,8 @@ use std::{
 };
 use tokio::time::Instant;
 use wire::mqtt::{
-    Delivery, Grant, Message, Millis, QoS, ReasonCode, RetainHandling, Subscribe, Subscription,
-    Subscriptions, TopicFilter, TopicName, Unsubscribe,
+    Delivery, Expiry, Grant, Link, Message, Millis, Overflow, QoS, ReasonCode, Rest,
+    RetainHandling, Subscribe, Subscription, Subscriptions, TopicFilter, TopicName, Unsubscribe,
 };
 
 const SHARDS: usize = 64;
@@ -36,9 +42,6 @@ const SHARDS: usize = 64;
 const MEMORY: Duration = Duration::from_secs(60);
 /// How many such words are remembered.
 const WORDS: usize = 10_000;
-/// Retained messages that are kept, and their bytes.
-const RETAINED: usize = 10_000;
-const RETAINED_BYTES: usize = 64 * 1024 * 1024;
 
 /// The registry of seats.
 pub(crate) struct Router {
@@ -54,6 +57,11 @@ pub(crate) struct Router {
     retained: Mutex<Retained>,
     bounds: Bounds,
     terms: Arc<Terms>,
+    ledger: Option<Arc<Ledger>>,
+    /// What the ledger calls this router.
+    hall: Box<str>,
+    /// The wall clock's time when `started` was, so that what is written down is understood later.
+    epoch: Millis,
 }
 
 /// A word to close a connection that was not there.
@@ -64,10 +72,11 @@ struct Closed {
     reason: CloseReason,
 }
 
-#[derive(Default)]
 struct Retained {
     messages: BTreeMap<String, Arc<Message>>,
     bytes: usize,
+    /// The bounds of both.
+    most: (usize, usize),
 }
 
 /// A subscriber of a filter, and the group in which it shares.
@@ -143,9 +152,43 @@ impl AddAssign for Tally {
     }
 }
 
+/// Where a router writes down what has to last.
+#[derive(Clone, Default)]
+pub(crate) struct Keeping {
+    pub(crate) ledger: Option<Arc<Ledger>>,
+    pub(crate) hall: Box<str>,
+    pub(crate) epoch: Millis,
+}
+
+/// Who subscribes to a topic.
+#[derive(Default)]
+pub(crate) struct Receivers {
+    seats: Vec<Arc<Seat>>,
+    groups: HashMap<Box<str>, Vec<Arc<Seat>>>,
+}
+
+impl Receivers {
+    fn all(&self) -> impl Iterator<Item = &Arc<Seat>> {
+        self.seats.iter().chain(self.groups.values().flatten())
+    }
+
+    /// Whether the message may have to wait for one of them beyond the end of the process.
+    pub(crate) fn last_for(&self, message: &Message) -> bool {
+        message.qos > QoS::AtMostOnce && self.all().any(|seat| seat.is_durable())
+    }
+}
+
 impl Router {
-    pub(crate) fn new(bounds: &Bounds, terms: Terms) -> Self {
+    pub(crate) fn new(bounds: &Bounds, terms: Terms, keeping: Keeping) -> Self {
+        let Keeping {
+            ledger,
+            hall,
+            epoch,
+        } = keeping;
         Self {
+            ledger,
+            hall,
+            epoch,
             started: Instant::now(),
             shards: std::array::from_fn(|_| Mutex::default()),
             hasher: RandomState::new(),
@@ -155,7 +198,11 @@ impl Router {
             turns: AtomicUsize::new(0),
             closed: Mutex::default(),
             stopping: AtomicBool::new(false),
-            retained: Mutex::default(),
+            retained: Mutex::new(Retained {
+                messages: BTreeMap::new(),
+                bytes: 0,
+                most: (bounds.retained, bounds.retained_bytes),
+            }),
             bounds: bounds.clone(),
             terms: Arc::new(terms),
         }
@@ -171,9 +218,20 @@ impl Router {
         SessionId(self.numbers.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// Milliseconds on a clock that never goes back.
+    /// Milliseconds on a clock that never goes back; it began with the wall clock's time.
     pub(crate) fn now(&self) -> Millis {
-        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(Millis::MAX)
+        self.epoch.saturating_add(millis(self.started.elapsed()))
+    }
+
+    /// A turn of the ledger, if there is one. Taken before any lock.
+    pub(crate) fn turn(&self) -> Option<Turn<'_>> {
+        self.ledger.as_ref().map(|ledger| ledger.turn())
+    }
+
+    /// Whether a client cannot be let in now because its session could not be written down.
+    pub(crate) fn refuses(&self, link: &Link) -> bool {
+        link.expiry != Expiry::WithConnection
+            && self.ledger.as_ref().is_some_and(|own| own.is_troubled())
     }
 
     fn shard(&self, name: &str) -> &Mutex<HashMap<Arc<str>, Arc<Seat>>> {
@@ -198,8 +256,15 @@ impl Router {
     ) -> Seated {
         let now = self.now();
         let implicit = arrival.implicit;
-        let id = arrival.session;
+        let (id, link) = (arrival.session, arrival.link);
+        let lasts = link.expiry != Expiry::WithConnection;
+        let mut book = if lasts { self.turn() } else { None };
         let mut shard = self.shard(name).lock();
+        if book.is_none() && shard.get(name).is_some_and(|seat| seat.is_durable()) {
+            drop(shard);
+            book = self.turn();
+            shard = self.shard(name).lock();
+        }
         let kept = match shard.get(name) {
             Some(seat) => {
                 let mut state = seat.lock();
@@ -208,7 +273,7 @@ impl Router {
                 if clean || over || seat.owner != owner || state.is_fleeting(now) {
                     state.evict();
                     let until = state.until.take();
-                    self.vacate(seat, &mut state, until);
+                    self.vacate(seat, &mut state, until, &mut book);
                     None
                 } else {
                     if let Some(until) = state.until.take() {
@@ -220,15 +285,36 @@ impl Router {
             None => None,
         };
         let present = kept.is_some();
-        let seat = kept.unwrap_or_else(|| {
-            let seat = Seat::new(name.clone(), owner, &self.bounds, &self.terms);
-            let seat = Arc::new(seat);
+        let seat = if let Some(seat) = kept {
+            if let Some(turn) = book.as_mut().filter(|_| seat.is_durable()) {
+                turn.note(&Change::Attached {
+                    session: seat.session,
+                    expiry: link.expiry,
+                    implicit,
+                });
+            }
+            seat
+        } else {
+            let mut session = 0;
+            if let Some(turn) = book.as_mut().filter(|_| lasts) {
+                session = turn.generation();
+                turn.note(&Change::Opened {
+                    session,
+                    hall: self.hall.clone(),
+                    name: (&**name).into(),
+                    owner: owner.clone(),
+                    expiry: link.expiry,
+                    implicit,
+                });
+            }
+            let seat = Arc::new(self.seat(name.clone(), owner, session, Rest::default()));
             shard.insert(name.clone(), seat.clone());
             seat
-        });
+        };
         arrival.connack.session_present = present;
         let mut state = seat.lock();
-        state.arrive(arrival, now);
+        state.arrive(arrival, now, &mut book);
+        state.count();
         if let Some(reason) = self.closed_since(name, id, since) {
             state.close_live(Closing::Told(reason));
         }
@@ -240,9 +326,23 @@ impl Router {
         }
     }
 
+    fn seat(&self, name: Arc<str>, owner: Owner, session: u64, rest: Rest) -> Seat {
+        let ledger = self.ledger.clone();
+        Seat::new(
+            name,
+            owner,
+            &self.bounds,
+            &self.terms,
+            ledger,
+            session,
+            rest,
+        )
+    }
+
     /// The connection of a seat is gone.
     pub(crate) fn leave(&self, seat: &Arc<Seat>, session: SessionId, forget: bool) -> Kept {
         let now = self.now();
+        let mut book = seat.turn();
         let mut shard = self.shard(&seat.name).lock();
         let mut state = seat.lock();
         if state.live_session() != Some(session) {
@@ -254,18 +354,23 @@ impl Router {
         let longest = now.saturating_add(millis(self.terms.session_life));
         let until = state.leave(now).map_or(longest, |until| until.min(longest));
         let kept = if forget || until <= now {
-            self.vacate(seat, &mut state, None);
+            self.vacate(seat, &mut state, None, &mut book);
             drop(state);
             remove(&mut shard, seat);
             Kept::Not
         } else {
             state.until = Some(until);
+            if let Some(turn) = &mut book {
+                let session = seat.session;
+                turn.note(&Change::Detached { session, until });
+            }
             let number = self.numbers.fetch_add(1, Ordering::Relaxed);
             drop(state);
             self.away.lock().insert((until, number), seat.clone());
             Kept::Until(until)
         };
         drop(shard);
+        drop(book);
         self.sweep();
         kept
     }
@@ -287,19 +392,31 @@ impl Router {
             let Some(((until, _), seat)) = seat else {
                 return;
             };
+            let mut book = seat.turn();
             let mut shard = self.shard(&seat.name).lock();
             let mut state = seat.lock();
             if state.until == Some(until) {
                 state.until = None;
-                self.vacate(&seat, &mut state, None);
+                self.vacate(&seat, &mut state, None, &mut book);
                 drop(state);
                 remove(&mut shard, &seat);
             }
         }
     }
 
-    /// Takes all that a seat subscribes to out of the tree; the seat is locked.
-    fn vacate(&self, seat: &Arc<Seat>, state: &mut State, until: Option<Millis>) {
+    /// Takes all that a seat subscribes to out of the tree; the seat is locked, and its session is
+    /// over.
+    fn vacate(
+        &self,
+        seat: &Arc<Seat>,
+        state: &mut State,
+        until: Option<Millis>,
+        book: &mut Option<Turn<'_>>,
+    ) {
+        if let Some(turn) = book.as_mut().filter(|_| seat.is_durable()) {
+            let session = seat.session;
+            turn.note(&Change::Ended { session });
+        }
         state.end_wait();
         let mqtt = &state.mqtt;
         if !mqtt.subscriptions().is_empty() {
@@ -336,12 +453,27 @@ impl Router {
         verdicts: &[ReasonCode],
     ) {
         let now = self.now();
+        let mut book = seat.turn();
         let mut state = seat.lock();
         if state.live_session() != Some(session) {
             return;
         }
         let mut effects = Vec::new();
+        let refused;
+        let mut verdicts = verdicts;
+        if book.is_some() && self.ledger.as_ref().is_some_and(|own| own.is_troubled()) {
+            refused = vec![ReasonCode::UnspecifiedError; verdicts.len()];
+            verdicts = &refused;
+        }
         let grants = state.mqtt.subscribe(request, verdicts, &mut effects);
+        if let Some(turn) = &mut book {
+            for grant in &grants {
+                turn.note(&Change::Subscribed {
+                    session: seat.session,
+                    subscription: grant.subscription.clone(),
+                });
+            }
+        }
         {
             let mut routes = self.routes.write();
             for grant in &grants {
@@ -350,19 +482,21 @@ impl Router {
             }
         }
         for grant in &grants {
-            state.switch(&grant.subscription.filter, true);
+            state.switch(&grant.subscription.filter, true, &mut book);
         }
-        state.carry_out(effects);
+        state.depend(&book);
+        state.carry_out(effects, &mut book);
         for grant in &grants {
             for message in self.retained_for(grant) {
                 let delivery = Delivery::retained(message, &grant.subscription);
-                state.hand(delivery, now);
+                state.hand(delivery, now, &mut book);
             }
         }
     }
 
     /// Answers an UNSUBSCRIBE; filters of implicit subscriptions are switched off with it.
     pub(crate) fn unsubscribe(&self, seat: &Arc<Seat>, session: SessionId, request: &Unsubscribe) {
+        let mut book = seat.turn();
         let mut state = seat.lock();
         if state.live_session() != Some(session) {
             return;
@@ -376,10 +510,19 @@ impl Router {
                 routes.remove(filter, &Route::new(seat, filter));
             }
         }
-        for filter in &request.filters {
-            state.switch(filter, false);
+        if let Some(turn) = &mut book {
+            for subscription in &gone {
+                turn.note(&Change::Unsubscribed {
+                    session: seat.session,
+                    filter: subscription.filter.clone(),
+                });
+            }
         }
-        state.carry_out(effects);
+        for filter in &request.filters {
+            state.switch(filter, false, &mut book);
+        }
+        state.depend(&book);
+        state.carry_out(effects, &mut book);
     }
 
     /// Hands a published message to all who subscribe to its topic, of one product or of any.
@@ -389,6 +532,14 @@ impl Router {
         from: Option<&Arc<Seat>>,
         product: Option<&ProductKey>,
     ) -> Tally {
+        let receivers = self.receivers(message, product);
+        let lasts = receivers.last_for(message);
+        let mut book = if lasts { self.turn() } else { None };
+        self.hand_round(message, from, receivers, &mut book)
+    }
+
+    /// Who subscribes to the topic of a message, of one product or of any.
+    pub(crate) fn receivers(&self, message: &Message, product: Option<&ProductKey>) -> Receivers {
         let mut seats: Vec<Arc<Seat>> = Vec::new();
         let mut groups: HashMap<Box<str>, Vec<Arc<Seat>>> = HashMap::new();
         self.routes.read().matching(&message.topic, |route, ()| {
@@ -408,14 +559,43 @@ impl Router {
             seats.sort_unstable_by_key(Arc::as_ptr);
             seats.dedup_by(|one, other| Arc::ptr_eq(one, other));
         }
+        Receivers { seats, groups }
+    }
+
+    /// Why a message that has to last cannot be taken now, in a turn in which it would be.
+    pub(crate) fn objection(
+        &self,
+        message: Option<&Arc<Message>>,
+        receivers: &Receivers,
+    ) -> Option<ReasonCode> {
+        if self.ledger.as_ref().is_some_and(|own| own.is_troubled()) {
+            return Some(ReasonCode::UnspecifiedError);
+        }
+        let message = message.filter(|_| self.bounds.overflow == Overflow::Refuse)?;
+        let full = receivers
+            .seats
+            .iter()
+            .any(|seat| seat.is_durable() && !seat.has_place(message));
+        let unkept = message.retain && !self.retained.lock().has_place(message);
+        (full || unkept).then_some(ReasonCode::QuotaExceeded)
+    }
+
+    /// Hands a message to those who subscribe to it.
+    pub(crate) fn hand_round(
+        &self,
+        message: &Arc<Message>,
+        from: Option<&Arc<Seat>>,
+        receivers: Receivers,
+        book: &mut Option<Turn<'_>>,
+    ) -> Tally {
         let now = self.now();
         let from = from.map(|seat| &**seat);
         let mut tally = Tally::default();
-        for seat in seats {
-            tally.add(seat.publish(message, from, now));
+        for seat in receivers.seats {
+            tally.add(seat.publish(message, from, now, book));
         }
-        for (group, members) in groups {
-            tally.add(self.share(message, &group, &members, now));
+        for (group, members) in receivers.groups {
+            tally.add(self.share(message, &group, &members, now, book));
         }
         tally
     }
@@ -427,6 +607,7 @@ impl Router {
         group: &str,
         members: &[Arc<Seat>],
         now: Millis,
+        book: &mut Option<Turn<'_>>,
     ) -> Handed {
         let turn = self.turns.fetch_add(1, Ordering::Relaxed);
         let chosen = |live: bool| {
@@ -440,7 +621,7 @@ impl Router {
                 })
         };
         match chosen(true).or_else(|| chosen(false)) {
-            Some((seat, subscription)) => seat.publish_by(message, &subscription, now),
+            Some((seat, subscription)) => seat.publish_by(message, &subscription, now, book),
             None => Handed::Unwanted,
         }
     }
@@ -451,7 +632,7 @@ impl Router {
             Audience::Device(id) => {
                 let mut tally = Tally::default();
                 if let Some(seat) = self.find(id.as_str()) {
-                    tally.add(seat.publish(message, None, self.now()));
+                    tally.add(seat.publish(message, None, self.now(), &mut seat.turn()));
                 }
                 tally
             }
@@ -461,8 +642,22 @@ impl Router {
 
     /// Keeps a message as the last one of its topic; an empty one takes it away (MQTT 5
     /// §3.3.1.3). False when there is no room.
-    pub(crate) fn retain(&self, message: Arc<Message>) -> bool {
-        self.retained.lock().put(message)
+    pub(crate) fn retain(&self, message: Arc<Message>, book: &mut Option<Turn<'_>>) -> bool {
+        let mut retained = self.retained.lock();
+        let kept = retained.put(message.clone());
+        if let Some(turn) = book {
+            if !kept {
+                // The former one is gone all the same.
+                let mut nothing = (*message).clone();
+                nothing.payload = bytes::Bytes::new();
+                turn.say(&Arc::new(nothing));
+            } else {
+                turn.say(&message);
+            }
+            let hall = self.hall.clone();
+            turn.note(&Change::Retained { hall });
+        }
+        kept
     }
 
     fn retained_for(&self, grant: &Grant) -> Vec<Arc<Message>> {
@@ -490,11 +685,12 @@ impl Router {
         if seat.close(session, Closing::Told(reason)) || reason != CloseReason::Deleted {
             return;
         }
+        let mut book = seat.turn();
         let mut shard = self.shard(iot_id.as_str()).lock();
         let mut state = seat.lock();
         if state.live_session().is_none() {
             let until = state.until.take();
-            self.vacate(&seat, &mut state, until);
+            self.vacate(&seat, &mut state, until, &mut book);
             drop(state);
             remove(&mut shard, &seat);
         }
@@ -575,6 +771,16 @@ fn shared(subscriptions: &[Subscription], group: &str, topic: &TopicName) -> Opt
 }
 
 impl Retained {
+    fn has_place(&self, message: &Message) -> bool {
+        let former = self.messages.get(&*message.topic);
+        let (messages, bytes) = match former {
+            Some(former) => (self.messages.len() - 1, self.bytes - weight(former)),
+            None => (self.messages.len(), self.bytes),
+        };
+        message.payload.is_empty()
+            || messages < self.most.0 && bytes + weight(message) <= self.most.1
+    }
+
     fn put(&mut self, message: Arc<Message>) -> bool {
         let topic = message.topic.to_string();
         if let Some(former) = self.messages.remove(&topic) {
@@ -584,7 +790,7 @@ impl Retained {
             return true;
         }
         let weight = weight(&message);
-        if self.messages.len() >= RETAINED || self.bytes + weight > RETAINED_BYTES {
+        if self.messages.len() >= self.most.0 || self.bytes + weight > self.most.1 {
             return false;
         }
         self.bytes += weight;

@@ -4,7 +4,10 @@
 //! Whoever has a message for the device appends it here, already encoded, under a short lock, and
 //! wakes the connection only if nothing waited before; the connection takes all that waits at once.
 
-use crate::settings::{Bounds, Terms};
+use crate::{
+    ledger::{Ledger, Turn, change::Change},
+    settings::{Bounds, Terms},
+};
 use bytes::BytesMut;
 use hub::edge::Outbound;
 use model::{
@@ -13,15 +16,15 @@ use model::{
 };
 use parking_lot::{Mutex, MutexGuard};
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     num::{NonZeroU16, NonZeroU32},
     sync::Arc,
     task::{Context, Poll, Waker},
 };
 use tokio::sync::oneshot;
 use wire::mqtt::{
-    ConnAck, Delivery, Effect, EncodeError, Limits, Link, Message, Millis, Offer, Overflow, Packet,
-    Properties, Property, Publish, QoS, ReasonCode, Session, Subscription, Text, Ticket,
+    ConnAck, Delivery, Effect, EncodeError, Limits, Link, Message, Millis, Note, Offer, Packet,
+    PacketId, Properties, Property, Publish, QoS, ReasonCode, Rest, Session, Stage, Subscription, Text, Ticket,
     TopicFilter, TopicName, Transmit, Version, encode, encode_publish, publish_size,
 };
 
@@ -37,6 +40,9 @@ pub(crate) struct Seat {
     /// The id of a device, or the client id of a guest.
     pub(crate) name: Arc<str>,
     pub(crate) owner: Owner,
+    ledger: Option<Arc<Ledger>>,
+    /// The number under which the session is written down; 0 when it ends with its connection.
+    pub(crate) session: u64,
     state: Mutex<State>,
 }
 
@@ -64,6 +70,13 @@ pub(crate) struct State {
     implicit: bool,
     /// Filters of implicit subscriptions that the device switched off.
     off: Vec<TopicFilter>,
+    ledger: Option<Arc<Ledger>>,
+    session: u64,
+    /// The position of what was last written down of it and must not be seen outside before.
+    depends: u64,
+    /// Bytes of its messages that the ledger counted.
+    counted: usize,
+    queue_bytes: usize,
     outgoing: usize,
     filters: usize,
     /// When it is to be forgotten, while its device is away.
@@ -81,6 +94,10 @@ struct Live {
     explains: bool,
     /// There only if the client takes any.
     aliases: Option<Box<Aliases>>,
+    /// What must not leave before the ledger is on disk up to a position.
+    held: Option<Box<VecDeque<(u64, BytesMut)>>>,
+    /// Whether anything has been written.
+    greeted: bool,
     waker: Option<Waker>,
     closing: Option<Closing>,
     commands_wait: bool,
@@ -117,6 +134,9 @@ impl Aliases {
     }
 }
 
+/// Answers that a connection may have held back before no more of its packets are taken.
+const HELD: usize = 64;
+
 /// Why the connection at a seat has to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Closing {
@@ -126,6 +146,8 @@ pub(crate) enum Closing {
     Slow,
     /// It broke the protocol.
     Broken(ReasonCode),
+    /// What it waits for cannot be written down.
+    Failed,
 }
 
 /// How a device takes a seat.
@@ -162,30 +184,59 @@ pub(crate) enum Handed {
 }
 
 impl Seat {
-    pub(crate) fn new(name: Arc<str>, owner: Owner, bounds: &Bounds, terms: &Terms) -> Self {
+    /// A seat for a session with this number, and with what another one left.
+    pub(crate) fn new(
+        name: Arc<str>,
+        owner: Owner,
+        bounds: &Bounds,
+        terms: &Terms,
+        ledger: Option<Arc<Ledger>>,
+        session: u64,
+        rest: Rest,
+    ) -> Self {
         let limits = Limits {
             inflight: INFLIGHT,
             receive_maximum: terms.receive_maximum,
             queued: bounds.queue,
             queued_bytes: bounds.queue_bytes,
-            overflow: Overflow::DropOldest,
+            overflow: bounds.overflow,
             subscriptions: bounds.filters,
-            durable: false,
+            durable: session != 0,
         };
+        let mut state = State {
+            mqtt: Session::restored(limits, rest),
+            ledger: ledger.clone(),
+            session,
+            depends: 0,
+            counted: 0,
+            queue_bytes: bounds.queue_bytes,
+            live: None,
+            implicit: false,
+            off: Vec::new(),
+            outgoing: bounds.outgoing,
+            filters: bounds.filters,
+            until: None,
+            will: None,
+        };
+        state.count();
         Self {
             name,
             owner,
-            state: Mutex::new(State {
-                mqtt: Session::new(limits),
-                live: None,
-                implicit: false,
-                off: Vec::new(),
-                outgoing: bounds.outgoing,
-                filters: bounds.filters,
-                until: None,
-                will: None,
-            }),
+            ledger,
+            session,
+            state: Mutex::new(state),
         }
+    }
+
+    /// Whether its session outlives the process.
+    pub(crate) fn is_durable(&self) -> bool {
+        self.session != 0
+    }
+
+    /// A turn to change it, if changes have to be written down. Taken before any lock.
+    pub(crate) fn turn(&self) -> Option<Turn<'_>> {
+        let ledger = self.ledger.as_ref().filter(|_| self.is_durable());
+        ledger.map(|ledger| ledger.turn())
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
@@ -199,8 +250,19 @@ impl Seat {
         let Some(live) = state.live_of(session) else {
             return Poll::Ready(Outgoing::Close(Closing::Told(CloseReason::TakenOver)));
         };
+        if let Some(ledger) = &self.ledger {
+            live.let_go(ledger.synced());
+            if let Some(position) = live.first_held() {
+                if ledger.is_troubled() {
+                    live.closing.get_or_insert(Closing::Failed);
+                }
+                // Woken at once if the disk was faster.
+                ledger.wake_at(position, std::ptr::from_ref(self).addr(), cx.waker());
+            }
+        }
         // What was put here before the end, such as the answer to a message, goes out before it.
         if !busy && !live.out.is_empty() {
+            live.greeted = true;
             return Poll::Ready(Outgoing::Bytes(std::mem::take(&mut live.out)));
         }
         if let Some(closing) = live.closing {
@@ -216,11 +278,18 @@ impl Seat {
         Poll::Pending
     }
 
-    /// What waits to be written, for a connection that ends and will not poll again.
-    pub(crate) fn rest(&self, session: SessionId) -> BytesMut {
+    /// What waits to be written, for a connection that ends and will not poll again; and whether
+    /// its client has had, or has with that, its CONNACK.
+    pub(crate) fn rest(&self, session: SessionId) -> (BytesMut, bool) {
         let mut state = self.lock();
-        let live = state.live_of(session);
-        live.map_or_else(BytesMut::new, |live| std::mem::take(&mut live.out))
+        let Some(live) = state.live_of(session) else {
+            return (BytesMut::new(), true);
+        };
+        if let Some(ledger) = &self.ledger {
+            live.let_go(ledger.synced());
+        }
+        let greeted = live.greeted || !live.out.is_empty();
+        (std::mem::take(&mut live.out), greeted)
     }
 
     /// Whether so much waits to be written that nothing more should be read.
@@ -228,19 +297,29 @@ impl Seat {
         let mut state = self.lock();
         let outgoing = state.outgoing;
         let saturated = state.mqtt.is_saturated();
-        state
-            .live_of(session)
-            .is_none_or(|live| saturated || live.out.len() > outgoing)
+        let Some(live) = state.live_of(session) else {
+            return true;
+        };
+        let held = live.held.as_ref().map_or(0, |held| held.len());
+        // Whoever waits is woken when the disk has caught up.
+        let behind =
+            held >= HELD || held > 0 && self.ledger.as_ref().is_some_and(|own| own.is_congested());
+        saturated || behind || live.out.len() > outgoing
     }
 
     /// Hands over a message that a dialect made for this device. An explicit subscription counts
     /// before an implicit one, so that nothing comes twice (spec/alink-wire.md §7).
-    pub(crate) fn deliver(&self, outbound: Outbound, now: Millis) -> Handed {
+    pub(crate) fn deliver(
+        &self,
+        outbound: Outbound,
+        now: Millis,
+        book: &mut Option<Turn<'_>>,
+    ) -> Handed {
         let Some(message) = message(outbound.topic, outbound.payload, outbound.qos) else {
             return Handed::Dropped;
         };
         self.lock()
-            .deliver(&Arc::new(message), outbound.system, None, now)
+            .deliver(&Arc::new(message), outbound.system, None, now, book)
     }
 
     /// Hands over a message that was published, if the device subscribes to it.
@@ -249,9 +328,10 @@ impl Seat {
         message: &Arc<Message>,
         from: Option<&Self>,
         now: Millis,
+        book: &mut Option<Turn<'_>>,
     ) -> Handed {
         let own = from.is_some_and(|from| std::ptr::eq(from, self));
-        self.lock().deliver(message, false, Some(own), now)
+        self.lock().deliver(message, false, Some(own), now, book)
     }
 
     /// Hands over a message by this one subscription.
@@ -260,9 +340,10 @@ impl Seat {
         message: &Arc<Message>,
         subscription: &Subscription,
         now: Millis,
+        book: &mut Option<Turn<'_>>,
     ) -> Handed {
         let delivery = Delivery::new(message.clone(), subscription);
-        self.lock().hand(delivery, now)
+        self.lock().hand(delivery, now, book)
     }
 
     /// Whether a message would reach the device now.
@@ -280,25 +361,58 @@ impl Seat {
 
     /// Does what the protocol says about a packet; gives back what is not of the protocol alone.
     pub(crate) fn receive(&self, session: SessionId, packet: Packet, now: Millis) -> Vec<Effect> {
+        // Only what a client acknowledges changes what is due to it.
+        let mut book = match &packet {
+            Packet::PubAck(_) | Packet::PubRec(_) | Packet::PubRel(_) | Packet::PubComp(_) => {
+                self.turn()
+            }
+            _ => None,
+        };
         let mut state = self.lock();
         if state.live_of(session).is_none() {
             return Vec::new();
         }
         let mut effects = Vec::new();
         state.mqtt.receive(packet, now, &mut effects);
-        effects.retain_mut(|effect| !state.write(effect));
+        effects.retain_mut(|effect| !state.settle(effect, &mut book));
+        state.count();
         effects
     }
 
-    /// Answers a message of the device.
-    pub(crate) fn acknowledge(&self, session: SessionId, ticket: Ticket, reason: ReasonCode) {
+    /// Answers a message of the client, be it of a connection that is gone; the answer leaves when
+    /// the ledger is on disk up to `position`.
+    pub(crate) fn acknowledge(&self, ticket: Ticket, reason: ReasonCode, position: u64) {
         let mut state = self.lock();
-        if state.live_of(session).is_none() {
-            return;
-        }
         let mut effects = Vec::new();
         state.mqtt.acknowledge(ticket, reason, &mut effects);
-        state.carry_out(effects);
+        let former = state.depends;
+        state.depends = former.max(position);
+        state.carry_out(effects, &mut None);
+        if !self.is_durable() {
+            state.depends = former;
+        }
+    }
+
+    /// The number of the session, and the QoS 2 identifier of its client that the ticket stands for,
+    /// if both outlive the process.
+    pub(crate) fn awaited(&self, ticket: Ticket) -> Option<(u64, PacketId)> {
+        let id = self
+            .is_durable()
+            .then(|| self.lock().mqtt.awaited(ticket))?;
+        id.map(|id| (self.session, id))
+    }
+
+    /// Whether a message finds its place here without harm to another one, or is not for here.
+    pub(crate) fn has_place(&self, message: &Message) -> bool {
+        let mut state = self.lock();
+        let wanted = |own: &Subscription| {
+            own.options.qos > QoS::AtMostOnce && own.filter.matches(&message.topic)
+        };
+        if !state.mqtt.subscriptions().iter().any(wanted) {
+            return true;
+        }
+        state.bound();
+        state.mqtt.has_place(message.weight())
     }
 
     /// Tells the connection at this seat to end; false when it is another one, or none.
@@ -335,6 +449,40 @@ impl Live {
         self.closing.get_or_insert(closing);
         self.wake();
     }
+
+    /// Where bytes go that may leave when the ledger is on disk up to `position`, and not before
+    /// those that were there first.
+    fn buffer(&mut self, position: u64) -> &mut BytesMut {
+        if position == 0 && self.held.is_none() {
+            return &mut self.out;
+        }
+        let held = self.held.get_or_insert_default();
+        if held.back().is_none_or(|(last, _)| *last < position) {
+            held.push_back((position, BytesMut::new()));
+        }
+        let (_, bytes) = held.back_mut().expect("one was pushed if there was none");
+        bytes
+    }
+
+    fn first_held(&self) -> Option<u64> {
+        let (position, _) = self.held.as_ref()?.front()?;
+        Some(*position)
+    }
+
+    /// Lets go of what the disk has caught up with.
+    fn let_go(&mut self, synced: u64) {
+        let Some(held) = &mut self.held else { return };
+        while let Some((_, bytes)) = held.pop_front_if(|(position, _)| *position <= synced) {
+            if self.out.is_empty() {
+                self.out = bytes;
+            } else {
+                self.out.extend_from_slice(&bytes);
+            }
+        }
+        if held.is_empty() {
+            self.held = None;
+        }
+    }
 }
 
 impl State {
@@ -347,12 +495,10 @@ impl State {
     }
 
     /// Seats a connection; the former one is told to leave. CONNACK goes out before anything else.
-    pub(crate) fn arrive(&mut self, arrival: Arrival, now: Millis) {
+    pub(crate) fn arrive(&mut self, arrival: Arrival, now: Millis, book: &mut Option<Turn<'_>>) {
         self.evict();
-        let mut out = BytesMut::new();
+        self.depends = self.depends.max(book.as_ref().map_or(0, Turn::reach));
         let version = arrival.link.version;
-        // A CONNACK of ours is of the right version and has no foreign properties.
-        let _ = encode(&Packet::ConnAck(arrival.connack), version, &mut out);
         let aliases = (version.is_v5() && arrival.aliases > 0).then(|| {
             Box::new(Aliases {
                 most: arrival.aliases.min(ALIASES),
@@ -360,16 +506,22 @@ impl State {
                 known: HashMap::new(),
             })
         });
-        self.live = Some(Live {
+        let mut live = Live {
             session: arrival.session,
             version,
-            out,
             explains: version.is_v5() && arrival.explains,
+            out: BytesMut::new(),
+            held: None,
+            greeted: false,
             aliases,
             waker: None,
             closing: None,
             commands_wait: false,
-        });
+        };
+        // A CONNACK of ours is of the right version and has no foreign properties.
+        let connack = Packet::ConnAck(arrival.connack);
+        let _ = encode(&connack, version, live.buffer(self.depends));
+        self.live = Some(live);
         self.implicit = arrival.implicit;
         self.until = None;
         if let Some(will) = self.will.take() {
@@ -378,7 +530,7 @@ impl State {
         }
         let mut effects = Vec::new();
         self.mqtt.attach(arrival.link, now, &mut effects);
-        self.carry_out(effects);
+        self.carry_out(effects, book);
     }
 
     /// Takes the seat from its connection, which sees that when it looks next.
@@ -424,20 +576,48 @@ impl State {
     }
 
     /// Notes that the device wants implicit messages under these filters no more, or again.
-    pub(crate) fn switch(&mut self, filter: &TopicFilter, on: bool) {
+    pub(crate) fn switch(&mut self, filter: &TopicFilter, on: bool, book: &mut Option<Turn<'_>>) {
         let at = self.off.iter().position(|off| off == filter);
         match (at, on) {
             (Some(at), true) => {
                 self.off.swap_remove(at);
+                self.note_switch(filter, on, book);
             }
             (None, false) if self.implicit => {
                 if self.off.len() >= self.filters.max(1) {
-                    self.off.remove(0);
+                    let oldest = self.off.remove(0);
+                    self.note_switch(&oldest, true, book);
                 }
                 self.off.push(filter.detached());
+                self.note_switch(filter, on, book);
             }
             (Some(_), false) | (None, _) => {}
         }
+    }
+
+    fn note_switch(&self, filter: &TopicFilter, on: bool, book: &mut Option<Turn<'_>>) {
+        if let Some(turn) = book {
+            turn.note(&Change::Switched {
+                session: self.session,
+                filter: filter.clone(),
+                on,
+            });
+        }
+    }
+
+    /// Filters of implicit subscriptions that the device switched off.
+    pub(crate) fn off(&self) -> &[TopicFilter] {
+        &self.off
+    }
+
+    /// Whether system topics come without a subscription.
+    pub(crate) fn is_implicit(&self) -> bool {
+        self.implicit
+    }
+
+    /// Takes over what was so before the process.
+    pub(crate) fn restore(&mut self, implicit: bool, off: Vec<TopicFilter>, until: Millis) {
+        (self.implicit, self.off, self.until) = (implicit, off, Some(until));
     }
 
     fn wants(&self, topic: &TopicName, system: bool) -> bool {
@@ -460,6 +640,7 @@ impl State {
         system: bool,
         published: Option<bool>,
         now: Millis,
+        book: &mut Option<Turn<'_>>,
     ) -> Handed {
         let mut delivery: Option<Delivery> = None;
         for subscription in self.mqtt.subscriptions() {
@@ -490,12 +671,17 @@ impl State {
             });
         }
         match delivery {
-            Some(delivery) => self.hand(delivery, now),
+            Some(delivery) => self.hand(delivery, now, book),
             None => Handed::Unwanted,
         }
     }
 
-    pub(crate) fn hand(&mut self, delivery: Delivery, now: Millis) -> Handed {
+    pub(crate) fn hand(
+        &mut self,
+        mut delivery: Delivery,
+        now: Millis,
+        book: &mut Option<Turn<'_>>,
+    ) -> Handed {
         if let Some(live) = &mut self.live {
             if live.closing.is_some() && delivery.qos == QoS::AtMostOnce {
                 return Handed::Dropped;
@@ -508,9 +694,36 @@ impl State {
                 live.close(Closing::Slow);
             }
         }
+        let mut written = None;
+        if self.session != 0 && delivery.qos != QoS::AtMostOnce {
+            let Some(turn) = book else {
+                // Whoever hands over looks who of the receivers is durable.
+                tracing::error!("a message for a durable session came without a turn");
+                return Handed::Dropped;
+            };
+            delivery.mark = turn.position();
+            self.bound();
+            written = Some(delivery.clone());
+        }
         let mut effects = Vec::new();
         let offer = self.mqtt.publish(delivery, now, &mut effects);
-        self.carry_out(effects);
+        for effect in &effects {
+            if let (Effect::Note(Note::Taken(id)), Some(turn), Some(delivery)) =
+                (effect, &mut *book, &written)
+            {
+                turn.say(&delivery.message);
+                turn.note(&Change::Due {
+                    session: self.session,
+                    id: *id,
+                    stage: Stage::Waiting,
+                    qos: delivery.qos,
+                    retain: delivery.retain,
+                    subscription_ids: delivery.subscription_ids.clone(),
+                });
+            }
+        }
+        self.carry_out(effects, book);
+        self.count();
         match offer {
             Offer::Sent | Offer::Queued => Handed::On,
             // It is kept, at the expense of an older one.
@@ -519,10 +732,30 @@ impl State {
         }
     }
 
+    /// Leaves its queue as much room as it has, and all sessions together have.
+    fn bound(&mut self) {
+        if let Some(ledger) = &self.ledger {
+            let own = self.mqtt.bytes();
+            let most = self.queue_bytes.min(own + ledger.room());
+            self.mqtt.set_queued_bytes(most);
+        }
+    }
+
+    /// Tells the ledger how many bytes wait here.
+    pub(crate) fn count(&mut self) {
+        let bytes = self.mqtt.bytes();
+        if bytes != self.counted
+            && let Some(ledger) = &self.ledger
+        {
+            ledger.count(self.counted, bytes);
+            self.counted = bytes;
+        }
+    }
+
     /// Does what needs no more than this seat.
-    pub(crate) fn carry_out(&mut self, effects: Vec<Effect>) {
+    pub(crate) fn carry_out(&mut self, effects: Vec<Effect>, book: &mut Option<Turn<'_>>) {
         for mut effect in effects {
-            if !self.write(&mut effect)
+            if !self.settle(&mut effect, book)
                 && let Effect::Close(reason) = effect
             {
                 self.close_live(Closing::Broken(reason));
@@ -530,12 +763,23 @@ impl State {
         }
     }
 
-    /// Writes an effect that is a packet; false for any other.
-    fn write(&mut self, effect: &mut Effect) -> bool {
+    /// Writes an effect that is a packet, and writes down one that is a note; false for any other.
+    fn settle(&mut self, effect: &mut Effect, book: &mut Option<Turn<'_>>) -> bool {
+        if let Effect::Note(note) = effect {
+            if let Some(turn) = book {
+                self.note(*note, turn);
+            }
+            return true;
+        }
+        let position = match effect {
+            Effect::Publish(transmit) => transmit.delivery.mark,
+            Effect::Send(Packet::PingResp) => 0,
+            _ => self.depends,
+        };
         let Some(live) = &mut self.live else {
             return matches!(effect, Effect::Send(_) | Effect::Publish(_));
         };
-        let was_empty = live.out.is_empty();
+        let version = live.version;
         // What cannot be encoded cannot be sent: a message whose topic has become too long.
         let _ = match effect {
             Effect::Send(packet) => {
@@ -543,12 +787,18 @@ impl State {
                 if live.explains {
                     explain(packet, most);
                 }
-                encode(packet, live.version, &mut live.out)
+                encode(packet, version, live.buffer(position))
             }
-            Effect::Publish(transmit) => match &mut live.aliases {
-                Some(aliases) => aliases.encode(transmit, &mut live.out),
-                None => transmit.encode(live.version, &mut live.out),
-            },
+            Effect::Publish(transmit) => {
+                let mut aliases = live.aliases.take();
+                let out = live.buffer(position);
+                let written = match &mut aliases {
+                    Some(aliases) => aliases.encode(transmit, out),
+                    None => transmit.encode(version, out),
+                };
+                live.aliases = aliases;
+                written
+            }
             Effect::Deliver(..)
             | Effect::Subscribe(_)
             | Effect::Unsubscribe(_)
@@ -557,10 +807,41 @@ impl State {
             | Effect::Note(_)
             | Effect::Close(_) => return false,
         };
-        if was_empty {
-            live.wake();
-        }
+        live.wake();
         true
+    }
+
+    fn note(&mut self, note: Note, turn: &mut Turn<'_>) {
+        let session = self.session;
+        let change = match note {
+            // Whoever handed it over has written it down, with what it is.
+            Note::Taken(_) => return,
+            Note::Released(id) => {
+                self.depends = turn.position();
+                Change::Released { session, id }
+            }
+            // PUBCOMP must not tell before: the client's next message has the same identifier.
+            Note::Forgotten(id) => {
+                self.depends = turn.position();
+                Change::Forgotten { session, id }
+            }
+            // At worst the message comes again.
+            Note::Done(id) => Change::Done { session, id },
+        };
+        turn.note(&change);
+    }
+
+    /// Answers wait for what is written down in this turn.
+    pub(crate) fn depend(&mut self, book: &Option<Turn<'_>>) {
+        self.depends = self.depends.max(book.as_ref().map_or(0, Turn::reach));
+    }
+}
+
+impl Drop for State {
+    fn drop(&mut self) {
+        if let Some(ledger) = &self.ledger {
+            ledger.count(self.counted, 0);
+        }
     }
 }
 

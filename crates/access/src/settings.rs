@@ -2,8 +2,12 @@
 
 use crate::{listen::HttpService, tls::Tls};
 use async_trait::async_trait;
-use model::port::Random;
+use model::{
+    id::Time,
+    port::{Log, Random},
+};
 use std::{net::SocketAddr, num::NonZeroU16, sync::Arc, time::Duration};
+use wire::mqtt::Overflow;
 
 /// All of it.
 pub struct Settings {
@@ -13,6 +17,17 @@ pub struct Settings {
     pub http: Option<HttpService>,
     /// The bounds.
     pub bounds: Bounds,
+    /// Where sessions are written down; without it they end with the process.
+    pub keep: Option<Keep>,
+}
+
+/// Where sessions are written down that outlive the process.
+#[derive(Clone)]
+pub struct Keep {
+    /// A log that nobody else appends to.
+    pub log: Arc<dyn Log>,
+    /// The time now, by which times in the log are meant.
+    pub now: Time,
 }
 
 /// One listening socket.
@@ -164,6 +179,15 @@ pub struct Bounds {
     pub queue: usize,
     /// Bytes of payload that wait for one session's return.
     pub queue_bytes: usize,
+    /// What happens to a message that finds the queue full. Under `Refuse` its publisher is told so,
+    /// and nobody gets it, as far as the session outlives its connection.
+    pub overflow: Overflow,
+    /// Bytes of messages that wait for all sessions together.
+    pub sessions_bytes: usize,
+    /// Retained messages.
+    pub retained: usize,
+    /// Their bytes.
+    pub retained_bytes: usize,
     /// Sessions kept for clients that are away; the one longest away goes first.
     pub sessions: usize,
     /// How long a session is kept for a client that is away.
@@ -192,6 +216,10 @@ impl Default for Bounds {
             stall: Duration::from_secs(30),
             queue: 100,
             queue_bytes: 1024 * 1024,
+            overflow: Overflow::DropOldest,
+            sessions_bytes: 1024 * 1024 * 1024,
+            retained: 10_000,
+            retained_bytes: 64 * 1024 * 1024,
             sessions: 100_000,
             session_life: Duration::from_secs(24 * 60 * 60),
             filters: 500,

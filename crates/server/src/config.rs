@@ -283,6 +283,14 @@ pub struct Sockets {
     pub queue: usize,
     /// Bytes of payload that wait for one device.
     pub queue_bytes: usize,
+    /// What happens to a message for a device whose queue is full.
+    pub overflow: Overflow,
+    /// Bytes of messages that wait, over all sessions.
+    pub sessions_bytes: usize,
+    /// Retained messages.
+    pub retained: usize,
+    /// Their bytes.
+    pub retained_bytes: usize,
     /// Sessions kept for devices that are away.
     pub sessions: usize,
     /// How long they are kept.
@@ -297,6 +305,19 @@ pub struct Sockets {
     pub body: u64,
     /// How long a stop waits for connections to end.
     pub stop: u64,
+}
+
+/// What happens to a message that finds the queue of a session full.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Overflow {
+    /// Its publisher is told so and nobody gets it: MQTT 5 has a reason for that, older
+    /// connections are closed, and the client sends the message again.
+    Refuse,
+    /// The one that waits longest goes.
+    DropOldest,
+    /// The new one goes.
+    DropNewest,
 }
 
 /// What is logged, and how. Logs go to stderr.
@@ -407,6 +428,10 @@ impl Default for Config {
                 window: 64,
                 queue: 100,
                 queue_bytes: 1024 * 1024,
+                overflow: Overflow::DropOldest,
+                sessions_bytes: 1024 * 1024 * 1024,
+                retained: 10_000,
+                retained_bytes: 64 * 1024 * 1024,
                 sessions: 100_000,
                 session_life: 24 * 60 * 60 * 1000,
                 filters: 500,

@@ -6,21 +6,23 @@ use crate::{
         watch::{metrics, readyz},
     },
     backup,
-    config::{Config, PlainTls, Socket},
+    config::{self, Config, PlainTls, Socket},
     engine::{self, SystemRandom, WallClock},
     first_start::{self, FirstStart},
     http::{Front, stopped},
     plain,
     ready::{Phase, Ready},
 };
-use access::{Access, Bounds, HttpService, Listener, Security, Settings, Speaks, tls::Tls};
+use access::{
+    Access, Bounds, HttpService, Keep, Listener, Overflow, Security, Settings, Speaks, tls::Tls,
+};
 use aliyun::device::Alink;
 use axum::{Router, routing::get};
 use futures_util::future::BoxFuture;
 use hub::{Hub, HubStartError, edge::Dialect};
 use model::{
     error::{AccountError, Fault},
-    port::{Clock, Ports, Random},
+    port::{Clock, Log, Ports, Random},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -162,7 +164,7 @@ pub async fn start_with(
     random: Arc<dyn Random>,
 ) -> Result<Running, StartError> {
     let started = clock.now();
-    let (ports, copier) = open(&config, clock.clone(), random.clone()).await?;
+    let (ports, copier, log) = open(&config, clock.clone(), random.clone()).await?;
     // Not whether there is a folder: a first start that was cut short left one without a key.
     let sealed = hub::vault::in_use(&ports)
         .await
@@ -226,6 +228,7 @@ pub async fn start_with(
         listeners: listeners(&config, &addresses, &tls, &random)?,
         http: Some(service),
         bounds: bounds(&config),
+        keep: Some(Keep { log, now: started }),
     };
     let dialects: Vec<Arc<dyn Dialect>> = vec![alink];
     let access =
@@ -367,15 +370,15 @@ async fn open(
     config: &Config,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
-) -> Result<(Ports, Arc<Copier>), StartError> {
+) -> Result<(Ports, Arc<Copier>, Arc<dyn Log>), StartError> {
     let folder = |error| StartError::Folder {
         path: config.data.clone(),
         error,
     };
     first_start::private_folder(&config.data).map_err(folder)?;
     let store = engine::open(config).await.map_err(StartError::Store)?;
-    let copier = store.copier.clone();
-    Ok((ports(store, clock, random), copier))
+    let (copier, log) = (store.copier.clone(), store.sessions.clone());
+    Ok((ports(store, clock, random), copier, log))
 }
 
 /// The engine with time and chance beside it.
@@ -508,6 +511,14 @@ fn bounds(config: &Config) -> Bounds {
         stall: millis(sockets.stall),
         queue: sockets.queue,
         queue_bytes: sockets.queue_bytes,
+        overflow: match sockets.overflow {
+            config::Overflow::Refuse => Overflow::Refuse,
+            config::Overflow::DropOldest => Overflow::DropOldest,
+            config::Overflow::DropNewest => Overflow::DropNewest,
+        },
+        sessions_bytes: sockets.sessions_bytes,
+        retained: sockets.retained,
+        retained_bytes: sockets.retained_bytes,
         sessions: sockets.sessions,
         session_life: millis(sockets.session_life),
         filters: sockets.filters,

@@ -346,6 +346,7 @@ fn server_of(bounds: Bounds, plain: Option<Plain>) -> Server {
         listeners,
         http: Some(http),
         bounds,
+        keep: None,
     };
     let notes = Arc::new(Notes::default());
     let dialect = Arc::new(Simple {

@@ -108,6 +108,7 @@ pub(super) fn advice(key: &str) -> &'static str {
         "public.host" => {
             "write a host name or an address without scheme and port, such as \"iot.example.com\""
         }
+        "sockets.overflow" => "write \"refuse\", \"drop-oldest\" or \"drop-newest\"",
         "log.format" => "write \"text\" or \"json\"",
         "log.level" => {
             "write \"error\", \"warn\", \"info\", \"debug\" or \"trace\", or by room: \"info,access=debug\""

@@ -180,6 +180,13 @@ impl Decoder {
         Self::new(Role::Client, Some(version), max_packet)
     }
 
+    /// A decoder of packets that a server kept for itself, in the form that it sends to a client of `version`.
+    pub const fn kept(version: Version) -> Self {
+        let mut decoder = Self::new(Role::Client, Some(version), usize::MAX);
+        decoder.opened = true;
+        decoder
+    }
+
     const fn new(role: Role, version: Option<Version>, max_packet: usize) -> Self {
         Self {
             role,

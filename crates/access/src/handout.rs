@@ -1,0 +1,97 @@
+//! What comes of a message of a client: it is answered and handed out, in one turn of the ledger
+//! where something of that has to outlive the process.
+
+use crate::{
+    door::Gate,
+    ledger::{Turn, change::Change},
+    router::{Router, Tally},
+    seat::{Handed, Seat, published},
+};
+use hub::edge::Uplink;
+use std::sync::Arc;
+use wire::mqtt::{Publish, QoS, ReasonCode, Ticket};
+
+/// How a message of a client is answered.
+#[derive(Clone, Copy)]
+pub(crate) struct Answer {
+    pub(crate) ticket: Option<Ticket>,
+    /// Whether it matters to the client who else heard it (MQTT 5 §3.4.2.1).
+    pub(crate) tells_of_others: bool,
+}
+
+impl Answer {
+    /// Nobody waits for one.
+    pub(crate) const NONE: Self = Self {
+        ticket: None,
+        tells_of_others: false,
+    };
+}
+
+/// Hands out what came of a message, and answers it.
+pub(crate) fn hand_out(
+    gate: &Gate,
+    router: &Router,
+    seat: &Arc<Seat>,
+    answer: Answer,
+    publish: Publish,
+    uplink: Uplink,
+) {
+    let now = router.now();
+    let tell = |reason, position| {
+        if let Some(ticket) = answer.ticket {
+            seat.acknowledge(ticket, reason, position);
+        }
+    };
+    let exactly_once = publish.qos == QoS::ExactlyOnce && answer.ticket.is_some();
+    let answers = uplink.replies.iter().any(|reply| reply.qos > 0);
+    let message = uplink.fan_out.then(|| published(publish, now));
+    let receivers = message
+        .as_ref()
+        .map(|message| router.receivers(message, None))
+        .unwrap_or_default();
+    let lasts = seat.is_durable() && (exactly_once || answers)
+        || message
+            .as_ref()
+            .is_some_and(|message| message.retain || receivers.last_for(message));
+    let mut book = if lasts { router.turn() } else { None };
+    if book.is_some()
+        && let Some(reason) = router.objection(message.as_ref(), &receivers)
+    {
+        gate.desk.dropped("refused");
+        return tell(reason, 0);
+    }
+    // What a device says is for us in the first place: it is answered first.
+    let at_once = book.is_none() && !answer.tells_of_others;
+    if at_once {
+        tell(ReasonCode::Success, 0);
+    }
+    let mut tally = Tally::default();
+    for reply in uplink.replies {
+        tally.add(seat.deliver(reply, now, &mut book));
+    }
+    let mut reason = ReasonCode::Success;
+    if let Some(message) = message {
+        let heard = router.hand_round(&message, Some(seat), receivers, &mut book);
+        if answer.tells_of_others && heard == Tally::default() {
+            reason = ReasonCode::NoMatchingSubscribers;
+        }
+        tally += heard;
+        if message.retain && !router.retain(message, &mut book) {
+            tally.add(Handed::Dropped);
+            if answer.tells_of_others {
+                reason = ReasonCode::QuotaExceeded;
+            }
+        }
+    }
+    if let (Some(turn), Some(ticket)) = (&mut book, answer.ticket)
+        && let Some((session, id)) = seat.awaited(ticket)
+        && !reason.is_error()
+    {
+        turn.note(&Change::Receipt { session, id });
+    }
+    if !at_once {
+        tell(reason, book.as_ref().map_or(0, Turn::reach));
+    }
+    drop(book);
+    gate.count(tally);
+}
