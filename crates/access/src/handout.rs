@@ -76,7 +76,7 @@ pub(crate) fn hand_out(
             reason = ReasonCode::NoMatchingSubscribers;
         }
         tally += heard;
-        if message.retain && !router.retain(message, &mut book) {
+        if message.retain && !router.retain(&message, &mut book) {
             tally.add(Handed::Dropped);
             if answer.tells_of_others {
                 reason = ReasonCode::QuotaExceeded;

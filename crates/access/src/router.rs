@@ -642,17 +642,17 @@ impl Router {
 
     /// Keeps a message as the last one of its topic; an empty one takes it away (MQTT 5
     /// §3.3.1.3). False when there is no room.
-    pub(crate) fn retain(&self, message: Arc<Message>, book: &mut Option<Turn<'_>>) -> bool {
+    pub(crate) fn retain(&self, message: &Arc<Message>, book: &mut Option<Turn<'_>>) -> bool {
         let mut retained = self.retained.lock();
         let kept = retained.put(message.clone());
         if let Some(turn) = book {
             if !kept {
                 // The former one is gone all the same.
-                let mut nothing = (*message).clone();
+                let mut nothing = (**message).clone();
                 nothing.payload = bytes::Bytes::new();
                 turn.say(&Arc::new(nothing));
             } else {
-                turn.say(&message);
+                turn.say(message);
             }
             let hall = self.hall.clone();
             turn.note(&Change::Retained { hall });

@@ -95,6 +95,7 @@ struct Live {
     /// There only if the client takes any.
     aliases: Option<Box<Aliases>>,
     /// What must not leave before the ledger is on disk up to a position.
+    #[expect(clippy::box_collection, reason = "most connections have none")]
     held: Option<Box<VecDeque<(u64, BytesMut)>>>,
     /// Whether anything has been written.
     greeted: bool,
