@@ -24,8 +24,8 @@ use std::{
 use tokio::sync::oneshot;
 use wire::mqtt::{
     ConnAck, Delivery, Effect, EncodeError, Limits, Link, Message, Millis, Note, Offer, Packet,
-    PacketId, Properties, Property, Publish, QoS, ReasonCode, Rest, Session, Stage, Subscription, Text, Ticket,
-    TopicFilter, TopicName, Transmit, Version, encode, encode_publish, publish_size,
+    PacketId, Properties, Property, Publish, QoS, ReasonCode, Rest, Session, Stage, Subscription,
+    Text, Ticket, TopicFilter, TopicName, Transmit, Version, encode, encode_publish, publish_size,
 };
 
 /// QoS 1 messages on their way to one device at once.
