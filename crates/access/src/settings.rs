@@ -214,7 +214,7 @@ impl Default for Bounds {
             outgoing: 1024 * 1024,
             memory: 512 * 1024 * 1024,
             stall: Duration::from_secs(30),
-            queue: 100,
+            queue: 1_000,
             queue_bytes: 1024 * 1024,
             overflow: Overflow::DropOldest,
             sessions_bytes: 1024 * 1024 * 1024,

@@ -426,7 +426,7 @@ impl Default for Config {
                 memory: 512 * 1024 * 1024,
                 stall: 30_000,
                 window: 64,
-                queue: 100,
+                queue: 1_000,
                 queue_bytes: 1024 * 1024,
                 overflow: Overflow::DropOldest,
                 sessions_bytes: 1024 * 1024 * 1024,

@@ -318,8 +318,7 @@ impl Session {
         let Some(link) = self.link else { return };
         match packet {
             Packet::Publish(publish) => {
-                self.incoming
-                    .publish(publish, self.limits.receive_maximum, out);
+                self.incoming.publish(publish, self.receive_maximum(), out);
             }
             Packet::PubRel(ack) => {
                 let durable = self.limits.durable;
@@ -384,7 +383,17 @@ impl Session {
     /// with us as it may, and one more would be [`ReasonCode::ReceiveMaximumExceeded`], for which a 3.x client is not to
     /// blame.
     pub fn is_saturated(&self) -> bool {
-        self.incoming.is_saturated(self.limits.receive_maximum)
+        self.incoming
+            .is_saturated(self.limits.receive_maximum, self.receive_maximum())
+    }
+
+    /// How many messages of the client may be unfinished. 3.x knows of no such bound, so its clients may begin as many
+    /// exchanges of QoS 2 as there are identifiers before they end one.
+    fn receive_maximum(&self) -> NonZeroU16 {
+        match self.link {
+            Some(link) if !link.version.is_v5() => NonZeroU16::MAX,
+            _ => self.limits.receive_maximum,
+        }
     }
 
     /// Sends a message to the client, now or when there is room, or says why not.

@@ -1,6 +1,6 @@
 //! Messages from the client: which wait to be stored, and which QoS 2 identifiers are taken (MQTT 5 §4.3, §4.6).
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::num::NonZeroU16;
 
 use super::{Effect, Note};
@@ -22,7 +22,6 @@ struct Arrival {
 /// A QoS 2 identifier between its PUBLISH and its PUBREL; outlives the connection.
 #[derive(Debug)]
 struct Receipt {
-    id: PacketId,
     ticket: Ticket,
     stage: Stage,
 }
@@ -40,7 +39,9 @@ pub(super) struct Incoming {
     /// In order of arrival; the front one has ticket `first`.
     arrivals: VecDeque<Arrival>,
     first: u64,
-    receipts: Vec<Receipt>,
+    /// How many of the arrivals are of QoS 2.
+    doubly: usize,
+    receipts: BTreeMap<PacketId, Receipt>,
 }
 
 impl Incoming {
@@ -48,7 +49,8 @@ impl Incoming {
         Self {
             arrivals: VecDeque::new(),
             first: 0,
-            receipts: Vec::new(),
+            doubly: 0,
+            receipts: BTreeMap::new(),
         }
     }
 
@@ -56,7 +58,8 @@ impl Incoming {
     pub(super) fn cut(&mut self) {
         self.first += self.arrivals.len() as u64;
         self.arrivals.clear();
-        for receipt in &mut self.receipts {
+        self.doubly = 0;
+        for receipt in self.receipts.values_mut() {
             if let Stage::Pending { again } = &mut receipt.stage {
                 *again = false;
             }
@@ -66,15 +69,14 @@ impl Incoming {
     /// Messages the client has begun and we have not finished: those of this connection that wait for a verdict, and
     /// the identifiers that are taken beside them.
     fn outstanding(&self) -> usize {
-        let beside = self
-            .receipts
-            .iter()
-            .filter(|receipt| receipt.ticket.0 < self.first);
-        self.arrivals.len() + beside.count()
+        self.arrivals.len() + self.receipts.len().saturating_sub(self.doubly)
     }
 
-    pub(super) fn is_saturated(&self, maximum: NonZeroU16) -> bool {
-        !self.arrivals.is_empty() && self.outstanding() >= usize::from(maximum.get())
+    /// Whether as many wait for a verdict, or are unfinished in all, as may.
+    pub(super) fn is_saturated(&self, waiting: NonZeroU16, unfinished: NonZeroU16) -> bool {
+        let arrivals = self.arrivals.len();
+        arrivals >= usize::from(waiting.get())
+            || arrivals > 0 && self.outstanding() >= usize::from(unfinished.get())
     }
 
     pub(super) fn publish(&mut self, publish: Publish, maximum: NonZeroU16, out: &mut Vec<Effect>) {
@@ -83,7 +85,7 @@ impl Incoming {
             return out.push(Effect::Deliver(publish, None));
         };
         let exactly_once = publish.qos == QoS::ExactlyOnce;
-        if exactly_once && let Some(receipt) = self.receipts.iter_mut().find(|it| it.id == id) {
+        if exactly_once && let Some(receipt) = self.receipts.get_mut(&id) {
             match &mut receipt.stage {
                 Stage::Stored => out.push(received(id, ReasonCode::Success)),
                 Stage::Pending { again } => *again = true,
@@ -100,11 +102,9 @@ impl Incoming {
             verdict: None,
         });
         if exactly_once {
-            self.receipts.push(Receipt {
-                id,
-                ticket,
-                stage: Stage::Pending { again: false },
-            });
+            let stage = Stage::Pending { again: false };
+            self.doubly += 1;
+            self.receipts.insert(id, Receipt { ticket, stage });
         }
         out.push(Effect::Deliver(publish, Some(ticket)));
     }
@@ -116,14 +116,11 @@ impl Incoming {
         version: Option<Version>,
         out: &mut Vec<Effect>,
     ) {
-        let arrival = ticket
-            .0
-            .checked_sub(self.first)
-            .and_then(|at| usize::try_from(at).ok());
-        let arrival = arrival.and_then(|at| self.arrivals.get_mut(at));
-        let late = arrival.is_none();
+        let found = self.receipt_of(ticket);
+        let at = self.place_of(ticket);
+        let late = at.is_none();
         let silent = reason.is_error() && version.is_some_and(|version| !version.is_v5());
-        if let Some(arrival) = arrival {
+        if let Some(arrival) = at.and_then(|at| self.arrivals.get_mut(at)) {
             if arrival.verdict.is_some() {
                 return;
             }
@@ -134,17 +131,14 @@ impl Incoming {
                 arrival.verdict = Some(reason);
             }
         }
-        if let Some(at) = self
-            .receipts
-            .iter()
-            .position(|receipt| receipt.ticket == ticket)
-            && let Stage::Pending { again } = self.receipts[at].stage
+        if let Some(id) = found
+            && let Some(receipt) = self.receipts.get_mut(&id)
+            && let Stage::Pending { again } = receipt.stage
         {
-            let id = self.receipts[at].id;
             if reason.is_error() {
-                self.receipts.swap_remove(at);
+                self.receipts.remove(&id);
             } else {
-                self.receipts[at].stage = Stage::Stored;
+                receipt.stage = Stage::Stored;
             }
             if late && again {
                 out.push(if silent {
@@ -161,7 +155,10 @@ impl Incoming {
         }) = self.arrivals.front()
         {
             out.push(match qos {
-                QoS::ExactlyOnce => received(*id, *reason),
+                QoS::ExactlyOnce => {
+                    self.doubly -= 1;
+                    received(*id, *reason)
+                }
                 _ => Effect::Send(Packet::PubAck(Ack::new(*id, *reason))),
             });
             self.arrivals.pop_front();
@@ -169,27 +166,43 @@ impl Incoming {
         }
     }
 
+    /// Where the message of a ticket stands among the arrivals, if it is of this connection.
+    fn place_of(&self, ticket: Ticket) -> Option<usize> {
+        let at = usize::try_from(ticket.0.checked_sub(self.first)?).ok()?;
+        (at < self.arrivals.len()).then_some(at)
+    }
+
+    /// The receipt of a ticket. Only those of former connections have to be looked for.
+    fn receipt_of(&self, ticket: Ticket) -> Option<PacketId> {
+        let id = match self.place_of(ticket) {
+            Some(at) => self.arrivals[at].id,
+            None => *self.receipts.iter().find(|it| it.1.ticket == ticket)?.0,
+        };
+        let receipt = self.receipts.get(&id)?;
+        (receipt.ticket == ticket).then_some(id)
+    }
+
     /// QoS 2 identifiers of messages that are stored and not released.
     pub(super) fn receipts(&self) -> impl Iterator<Item = PacketId> {
-        let stored = self.receipts.iter().filter(|it| it.stage == Stage::Stored);
-        stored.map(|receipt| receipt.id)
+        let stored = |it: &(&PacketId, &Receipt)| it.1.stage == Stage::Stored;
+        self.receipts.iter().filter(stored).map(|(id, _)| *id)
     }
 
     /// Takes back an identifier that `receipts` gave.
     pub(super) fn restore(&mut self, id: PacketId) {
         // A ticket that was never given.
         self.first = self.first.max(1);
-        self.receipts.push(Receipt {
-            id,
+        let receipt = Receipt {
             ticket: Ticket(0),
             stage: Stage::Stored,
-        });
+        };
+        self.receipts.insert(id, receipt);
     }
 
     /// The QoS 2 identifier that the ticket stands for, if a verdict on it is still awaited.
     pub(super) fn awaited(&self, ticket: Ticket) -> Option<PacketId> {
-        let found = self.receipts.iter().find(|it| it.ticket == ticket)?;
-        (found.stage != Stage::Stored).then_some(found.id)
+        let id = self.receipt_of(ticket)?;
+        (self.receipts.get(&id)?.stage != Stage::Stored).then_some(id)
     }
 
     /// PUBREL, which is always answered: PUBCOMP may have been lost.
@@ -200,17 +213,17 @@ impl Incoming {
         durable: bool,
         out: &mut Vec<Effect>,
     ) {
-        let stored = |receipt: &Receipt| receipt.id == id && receipt.stage == Stage::Stored;
-        let reason = match self.receipts.iter().position(stored) {
-            Some(at) => {
-                self.receipts.swap_remove(at);
+        let stored = |receipt: &Receipt| receipt.stage == Stage::Stored;
+        let reason = match self.receipts.get(&id).is_some_and(stored) {
+            true => {
+                self.receipts.remove(&id);
                 if durable {
                     out.push(Effect::Note(Note::Forgotten(id)));
                 }
                 ReasonCode::Success
             }
-            None if version.is_v5() => ReasonCode::PacketIdNotFound,
-            None => ReasonCode::Success,
+            false if version.is_v5() => ReasonCode::PacketIdNotFound,
+            false => ReasonCode::Success,
         };
         out.push(Effect::Send(Packet::PubComp(Ack::new(id, reason))));
     }

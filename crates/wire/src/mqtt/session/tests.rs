@@ -459,6 +459,25 @@ fn more_than_the_receive_maximum_ends_the_connection() {
 }
 
 #[test]
+fn a_client_of_3_x_may_begin_more_exchanges_than_the_receive_maximum_says() {
+    let mut line = Line::new(V311, limits());
+    for number in 1..=200 {
+        let ticket = line.ticket(publish(number, ExactlyOnce, false));
+        let pubrec = format!("pubrec {number} Success");
+        assert_eq!(line.acknowledge(ticket, ReasonCode::Success), [pubrec]);
+    }
+    assert!(!line.session.is_saturated());
+    // What waits for a verdict is bounded as ever.
+    line.ticket(publish(201, ExactlyOnce, false));
+    line.ticket(publish(202, ExactlyOnce, false));
+    assert!(line.session.is_saturated());
+    for number in 1..=200 {
+        let release = Packet::PubRel(ack(number));
+        assert_eq!(line.receive(release), [format!("pubcomp {number} Success")]);
+    }
+}
+
+#[test]
 fn a_failure_is_told_in_mqtt_5_and_ends_a_3_x_connection() {
     for (version, qos, effects) in [
         (V5, AtLeastOnce, "puback 7 NotAuthorized"),
