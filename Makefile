@@ -9,7 +9,7 @@ CARGO ?= cargo
 export CARGO_TARGET_DIR ?= $(CURDIR)/target
 export MUSTER_TOOLS ?= $(CURDIR)/.tools
 
-.PHONY: deb help run test check demo bench fuzz fuzz-smoke deny
+.PHONY: deb help run test check demo bench hostile soak fuzz fuzz-smoke deny
 
 help: ## list the recipes
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -48,6 +48,18 @@ bench: ## measure beside mosquitto; writes target/bench/report.json
 	tools/setup build bench
 	$(CARGO) build --release --bin muster --bin bench
 	$(CARGO_TARGET_DIR)/release/bench
+
+hostile: export MUTATIONS ?= 1000000
+hostile: ## a million altered packets of each MQTT version against a server; prints what they did
+	tools/setup build
+	$(CARGO) build --release --bin muster
+	$(CARGO) test --release -p tests --test hostile million -- --nocapture
+
+soak: export MINUTES ?= 30
+soak: ## MINUTES=30 of a crowd that talks, comes and goes; writes target/soak/report.json
+	tools/setup build clients
+	$(CARGO) build --release --bin muster
+	$(CARGO) test --release -p tests --test endure -- --nocapture --test-threads 1
 
 # Coverage-guided fuzzing wants compiler switches that stable Rust keeps behind this variable.
 fuzz fuzz-smoke: export RUSTC_BOOTSTRAP = 1

@@ -15,6 +15,7 @@ use std::{
 };
 
 pub mod http;
+pub mod line;
 pub mod mqtt;
 pub mod raw;
 pub mod server;
@@ -66,10 +67,15 @@ pub struct Client {
 impl Client {
     /// A Python program of `tests/clients/python`.
     pub fn python(script: &str) -> Self {
-        let python = tools().join("venv/bin/python");
+        Self::python_of("venv", script)
+    }
+
+    /// The same with the packages of another folder of `tools/setup`, such as `venv-mqtt`.
+    pub fn python_of(folder: &str, script: &str) -> Self {
+        let python = tools().join(folder).join("bin/python");
         assert!(
             python.exists(),
-            "the Python SDKs are not installed; run `make test`"
+            "the Python clients of {folder} are not installed; run `make test`"
         );
         let mut command = Command::new(python);
         command.arg(root().join("tests/clients/python").join(script));
@@ -130,8 +136,8 @@ impl Client {
     /// Waits for an event that `wanted` likes; what came before it and was not asked for stays
     /// for later.
     pub fn wait_for(&mut self, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
-        if let Some(at) = self.seen.iter().position(&wanted) {
-            return self.seen.remove(at).expect("it is there");
+        if let Some(event) = self.seen(&wanted) {
+            return event;
         }
         let until = Instant::now() + PATIENCE;
         loop {
@@ -142,6 +148,12 @@ impl Client {
                 Err(_) => panic!("{}: no {what}; seen: {:?}", self.name, self.seen),
             }
         }
+    }
+
+    /// The first such event among those that came before something that was waited for.
+    pub fn seen(&mut self, wanted: impl Fn(&Value) -> bool) -> Option<Value> {
+        let at = self.seen.iter().position(wanted)?;
+        self.seen.remove(at)
     }
 
     /// Waits for the event of this name.

@@ -3,6 +3,7 @@
 
 mod entrance;
 mod login;
+mod million;
 mod mutation;
 mod packet;
 mod payload;
@@ -136,11 +137,20 @@ impl Chance {
         Self(seed)
     }
 
-    fn below(&mut self, most: usize) -> usize {
+    /// Another sequence.
+    fn fork(&mut self) -> Self {
+        Self(self.next())
+    }
+
+    fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((z ^ (z >> 31)) % most.max(1) as u64) as usize
+        z ^ (z >> 31)
+    }
+
+    fn below(&mut self, most: usize) -> usize {
+        (self.next() % most.max(1) as u64) as usize
     }
 }

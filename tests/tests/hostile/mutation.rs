@@ -61,7 +61,7 @@ fn subscribe(filter: &str, version: Version) -> Vec<u8> {
 }
 
 /// One to four alterations: a bit, a byte, a piece gone, doubled, or strange.
-fn spoil(bytes: &mut Vec<u8>, chance: &mut Chance) {
+pub(crate) fn spoil(bytes: &mut Vec<u8>, chance: &mut Chance) {
     for _ in 0..=chance.below(4) {
         let at = chance.below(bytes.len());
         let until = (at + 1 + chance.below(16)).min(bytes.len());

@@ -5,7 +5,7 @@ use wire::mqtt::Version;
 
 /// What the standard wants done with a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(crate) enum Verdict {
     /// It is right, and the connection goes on.
     Fine,
     /// It is right, and ends the connection without an answer.
@@ -16,20 +16,20 @@ pub(super) enum Verdict {
 
 use Verdict::{Ends, Fine, Wrong};
 
-pub(super) const MALFORMED: Verdict = Wrong(&[0x81]);
-pub(super) const PROTOCOL: Verdict = Wrong(&[0x82]);
+const MALFORMED: Verdict = Wrong(&[0x81]);
+const PROTOCOL: Verdict = Wrong(&[0x82]);
 /// The texts leave open which of the two it is.
-pub(super) const EITHER: Verdict = Wrong(&[0x81, 0x82]);
+const EITHER: Verdict = Wrong(&[0x81, 0x82]);
 const ALIAS: Verdict = Wrong(&[0x94]);
 const TOO_LARGE: Verdict = Wrong(&[0x95]);
 
 /// One packet and what comes of it.
 #[derive(Clone, Debug)]
-pub(super) struct Case {
-    pub(super) name: String,
-    pub(super) version: Version,
-    pub(super) bytes: Vec<u8>,
-    pub(super) verdict: Verdict,
+pub(crate) struct Case {
+    pub(crate) name: String,
+    pub(crate) version: Version,
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) verdict: Verdict,
 }
 
 /// A packet with a place for properties: first byte, what stands before and what behind them.
@@ -69,7 +69,7 @@ impl Form {
 }
 
 /// A packet of this body.
-pub(super) fn packet(first: u8, body: &[u8]) -> Vec<u8> {
+fn packet(first: u8, body: &[u8]) -> Vec<u8> {
     let mut bytes = vec![first];
     bytes.extend(varint(body.len()));
     bytes.extend_from_slice(body);
@@ -92,7 +92,21 @@ fn text(text: &[u8]) -> Vec<u8> {
     [&(text.len() as u16).to_be_bytes()[..], text].concat()
 }
 
-pub(super) const VERSIONS: [Version; 3] = [Version::V31, Version::V311, Version::V5];
+/// Every case: what is sent first, and what is sent behind a CONNECT.
+pub(crate) fn all() -> (Vec<Case>, Vec<Case>) {
+    let (mut opening, mut behind) = properties();
+    opening.extend(connect_flags());
+    opening.extend(connect_bodies());
+    behind.extend(first_bytes());
+    behind.extend(lengths());
+    behind.extend(cuts());
+    behind.extend(reasons());
+    behind.extend(options());
+    behind.extend(texts());
+    (opening, behind)
+}
+
+pub(crate) const VERSIONS: [Version; 3] = [Version::V31, Version::V311, Version::V5];
 
 /// The packets that a client may send behind CONNECT, without DISCONNECT and PINGREQ. The
 /// acknowledgements of version 5 come with their reason.
@@ -116,7 +130,7 @@ fn forms(version: Version) -> Vec<Form> {
 }
 
 /// Every first byte in front of a body that suits its kind [MQTT-2.1.3-1], [MQTT-2.2.2-2] of 3.1.1.
-pub(super) fn first_bytes() -> Vec<Case> {
+fn first_bytes() -> Vec<Case> {
     let mut cases = Vec::new();
     for version in VERSIONS {
         let v5 = version == Version::V5;
@@ -176,7 +190,7 @@ pub(super) fn first_bytes() -> Vec<Case> {
 
 /// Remaining lengths of every width, padded, endless, above every bound, and not agreeing with what
 /// follows [MQTT-1.5.5-1].
-pub(super) fn lengths() -> Vec<Case> {
+fn lengths() -> Vec<Case> {
     let mut cases = Vec::new();
     for version in VERSIONS {
         let v5 = version == Version::V5;
@@ -264,7 +278,7 @@ pub(super) fn lengths() -> Vec<Case> {
 }
 
 /// Every packet cut at every offset, its length made to agree.
-pub(super) fn cuts() -> Vec<Case> {
+fn cuts() -> Vec<Case> {
     let mut cases = Vec::new();
     for version in VERSIONS {
         let v5 = version == Version::V5;
@@ -442,7 +456,7 @@ fn connect5(properties: &[u8], will: &[u8]) -> Vec<u8> {
 
 /// Every property number in every packet: right, where it does not belong, doubled, cut, with each
 /// illegal value, and with a property length that is wrong [MQTT-2.2.2-1].
-pub(super) fn properties() -> (Vec<Case>, Vec<Case>) {
+fn properties() -> (Vec<Case>, Vec<Case>) {
     let version = Version::V5;
     let mut forms = forms(version);
     forms.push(Form::new("DISCONNECT", 0xe0, b"\0", b""));
@@ -547,7 +561,7 @@ pub(super) fn properties() -> (Vec<Case>, Vec<Case>) {
 }
 
 /// Every reason code in every packet of version 5 that has one.
-pub(super) fn reasons() -> Vec<Case> {
+fn reasons() -> Vec<Case> {
     const ACK: &[u8] = &[0x00, 0x10, 0x80, 0x83, 0x87, 0x90, 0x91, 0x97, 0x99];
     const RELEASE: &[u8] = &[0x00, 0x92];
     // §3.14.2.1, with those that only a server has cause to send.
@@ -582,7 +596,7 @@ pub(super) fn reasons() -> Vec<Case> {
 }
 
 /// Every byte of subscription options [MQTT-3.8.3-4] of 3.1.1, [MQTT-3.8.3-5] of 5.
-pub(super) fn options() -> Vec<Case> {
+fn options() -> Vec<Case> {
     let mut cases = Vec::new();
     for version in VERSIONS {
         let v5 = version == Version::V5;
@@ -612,7 +626,7 @@ pub(super) fn options() -> Vec<Case> {
 }
 
 /// Strings that are none, in each field that is one, and topics that are none.
-pub(super) fn texts() -> Vec<Case> {
+fn texts() -> Vec<Case> {
     const NAME: Verdict = Wrong(&[0x81, 0x82, 0x90]);
     const FILTER: Verdict = Wrong(&[0x81, 0x82, 0x8f]);
     let mut cases = Vec::new();
@@ -676,7 +690,7 @@ pub(super) fn texts() -> Vec<Case> {
 }
 
 /// A CONNECT that is right.
-pub(super) fn hello(version: Version) -> Vec<u8> {
+pub(crate) fn hello(version: Version) -> Vec<u8> {
     let (name, level, properties): (&[u8], u8, &[u8]) = match version {
         Version::V31 => (b"MQIsdp", 3, b""),
         Version::V311 => (b"MQTT", 4, b""),
@@ -691,7 +705,7 @@ pub(super) fn hello(version: Version) -> Vec<u8> {
 }
 
 /// CONNECT with every byte of flags, its payload as they say [MQTT-3.1.2-3] and what follows.
-pub(super) fn connect_flags() -> Vec<Case> {
+fn connect_flags() -> Vec<Case> {
     let mut cases = Vec::new();
     for version in VERSIONS {
         let v5 = version == Version::V5;
@@ -730,7 +744,7 @@ pub(super) fn connect_flags() -> Vec<Case> {
 }
 
 /// CONNECT cut at every offset, with strings that are none, and with bytes behind it.
-pub(super) fn connect_bodies() -> Vec<Case> {
+fn connect_bodies() -> Vec<Case> {
     let mut cases = Vec::new();
     for version in VERSIONS {
         let v5 = version == Version::V5;
