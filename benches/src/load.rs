@@ -6,6 +6,7 @@ use std::{
     net::{Ipv4Addr, SocketAddr},
     num::NonZeroU16,
     pin::Pin,
+    sync::atomic::{AtomicU8, Ordering},
 };
 use tests::mqtt::Login;
 use tokio::{
@@ -36,6 +37,13 @@ pub(crate) fn tls() -> SslConnector {
     builder.build()
 }
 
+/// Many short connections from one address use up its ports; 127.0.0.0/8 has more.
+fn source() -> SocketAddr {
+    static NEXT: AtomicU8 = AtomicU8::new(0);
+    let last = NEXT.fetch_add(1, Ordering::Relaxed) % 64 + 1;
+    (Ipv4Addr::new(127, 0, 1, last), 0).into()
+}
+
 impl Client {
     /// Connects and logs in.
     pub(crate) async fn open(
@@ -43,13 +51,20 @@ impl Client {
         tls: Option<&SslConnector>,
         login: &Login,
     ) -> Self {
+        let verdict = Self::try_open(address, tls, login).await;
+        verdict.unwrap_or_else(|why| panic!("no welcome but {why}"))
+    }
+
+    /// Connects and logs in; an answer that is no welcome, or none, is told.
+    pub(crate) async fn try_open(
+        address: SocketAddr,
+        tls: Option<&SslConnector>,
+        login: &Login,
+    ) -> Result<Self, String> {
         let socket = TcpSocket::new_v4().expect("a socket");
-        // Many short connections from one address use up its ports; 127.0.0.0/8 has more.
-        socket.set_reuseaddr(true).expect("a socket");
-        socket
-            .bind((Ipv4Addr::LOCALHOST, 0).into())
-            .expect("a local port");
-        let tcp = socket.connect(address).await.expect("the listener listens");
+        socket.bind(source()).expect("a local port");
+        let told = |error: &dyn std::fmt::Display| error.to_string();
+        let tcp = socket.connect(address).await.map_err(|e| told(&e))?;
         tcp.set_nodelay(true).expect("a socket");
         let stream: Box<dyn Stream> = match tls {
             None => Box::new(tcp),
@@ -57,10 +72,8 @@ impl Client {
                 let config = tls.configure().expect("OpenSSL").verify_hostname(false);
                 let ssl: Ssl = config.into_ssl("localhost").expect("OpenSSL");
                 let mut stream = SslStream::new(ssl, tcp).expect("OpenSSL");
-                Pin::new(&mut stream)
-                    .connect()
-                    .await
-                    .expect("a TLS handshake");
+                let shaken = Pin::new(&mut stream).connect().await;
+                shaken.map_err(|e| told(&e))?;
                 Box::new(stream)
             }
         };
@@ -81,10 +94,12 @@ impl Client {
             password: Some(Secret::new(login.password.clone().into_bytes()).expect("a password")),
             properties: Properties::new(),
         })));
-        client.flush().await;
+        let hello = client.out.split();
+        let sent = client.stream.write_all(&hello).await;
+        sent.map_err(|e| told(&e))?;
         match client.next().await {
-            Some(Packet::ConnAck(verdict)) if verdict.reason == ReasonCode::Success => client,
-            other => panic!("no welcome but {other:?}"),
+            Some(Packet::ConnAck(verdict)) if verdict.reason == ReasonCode::Success => Ok(client),
+            other => Err(format!("{other:?}")),
         }
     }
 

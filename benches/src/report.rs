@@ -5,14 +5,102 @@ use std::{fs, path::PathBuf};
 
 /// One figure.
 #[derive(Serialize)]
-struct Row {
+pub(crate) struct Row {
     name: String,
     value: f64,
     unit: &'static str,
-    peer: Option<&'static str>,
-    peer_value: Option<f64>,
+    peers: Vec<Peer>,
+    goal: Option<Goal>,
+    /// Whether the goal is reached.
+    met: Option<bool>,
+}
+
+/// The same figure of somebody else.
+#[derive(Serialize)]
+struct Peer {
+    name: &'static str,
+    value: f64,
     /// Ours by the peer's: below 1 is less than the peer takes.
-    ratio: Option<f64>,
+    ratio: f64,
+}
+
+/// What the figure should be.
+#[derive(Clone, Copy, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Goal {
+    AtMost(f64),
+    AtLeast(f64),
+    /// Of what the first peer takes.
+    AtMostTimes(f64),
+}
+
+impl Row {
+    pub(crate) fn new(name: impl Into<String>, value: f64, unit: &'static str) -> Self {
+        Self {
+            name: name.into(),
+            value,
+            unit,
+            peers: Vec::new(),
+            goal: None,
+            met: None,
+        }
+    }
+
+    pub(crate) fn beside(mut self, name: &'static str, value: f64) -> Self {
+        self.peers.push(Peer {
+            name,
+            value,
+            ratio: self.value / value,
+        });
+        self
+    }
+
+    pub(crate) fn at_most(mut self, most: f64) -> Self {
+        self.goal = Some(Goal::AtMost(most));
+        self
+    }
+
+    pub(crate) fn at_least(mut self, least: f64) -> Self {
+        self.goal = Some(Goal::AtLeast(least));
+        self
+    }
+
+    /// A goal in parts of the first peer's figure.
+    pub(crate) fn at_most_times(mut self, most: f64) -> Self {
+        self.goal = Some(Goal::AtMostTimes(most));
+        self
+    }
+
+    fn is_met(&self) -> Option<bool> {
+        Some(match self.goal? {
+            Goal::AtMost(most) => self.value <= most,
+            Goal::AtLeast(least) => self.value >= least,
+            Goal::AtMostTimes(most) => self.peers.first()?.ratio <= most,
+        })
+    }
+
+    fn line(&self) -> String {
+        let goal = match self.goal {
+            None => String::new(),
+            Some(Goal::AtMost(most)) => format!("<= {most}"),
+            Some(Goal::AtLeast(least)) => format!(">= {least}"),
+            Some(Goal::AtMostTimes(most)) => format!("<= {most} x"),
+        };
+        let met = match self.met {
+            None => "",
+            Some(true) => "met",
+            Some(false) => "MISSED",
+        };
+        let peers: String = self
+            .peers
+            .iter()
+            .map(|peer| format!("  {} {:.2} ({:.2} x)", peer.name, peer.value, peer.ratio))
+            .collect();
+        let Self {
+            name, value, unit, ..
+        } = self;
+        format!("{name:<66} {value:>11.2} {unit:<4} {goal:>9} {met:<6}{peers}")
+    }
 }
 
 /// All figures of a run.
@@ -25,55 +113,15 @@ impl Report {
         Self { rows: Vec::new() }
     }
 
-    /// A figure that no peer has.
-    pub(crate) fn alone(&mut self, name: impl Into<String>, value: f64, unit: &'static str) {
-        let name = name.into();
-        eprintln!("bench: {name}: {value:.2} {unit}");
-        self.rows.push(Row {
-            name,
-            value,
-            unit,
-            peer: None,
-            peer_value: None,
-            ratio: None,
-        });
-    }
-
-    /// A figure beside mosquitto's.
-    pub(crate) fn beside(
-        &mut self,
-        name: impl Into<String>,
-        value: f64,
-        peer: f64,
-        unit: &'static str,
-    ) {
-        let name = name.into();
-        eprintln!("bench: {name}: {value:.2} {unit}, mosquitto {peer:.2}");
-        let ratio = (peer > 0.0).then(|| value / peer);
-        self.rows.push(Row {
-            name,
-            value,
-            unit,
-            peer: Some("mosquitto"),
-            peer_value: Some(peer),
-            ratio,
-        });
+    pub(crate) fn add(&mut self, mut row: Row) {
+        row.met = row.is_met();
+        eprintln!("bench: {}", row.line());
+        self.rows.push(row);
     }
 
     pub(crate) fn print(&self) {
-        println!(
-            "{:<52} {:>11} {:<8} {:>11} {:>7}",
-            "", "muster", "", "mosquitto", "ratio"
-        );
         for row in &self.rows {
-            let peer = row
-                .peer_value
-                .map_or_else(|| "-".into(), |v| format!("{v:.2}"));
-            let ratio = row.ratio.map_or_else(|| "-".into(), |v| format!("{v:.2}"));
-            println!(
-                "{:<52} {:>11.2} {:<8} {peer:>11} {ratio:>7}",
-                row.name, row.value, row.unit
-            );
+            println!("{}", row.line());
         }
     }
 
