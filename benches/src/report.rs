@@ -28,10 +28,10 @@ struct Peer {
 #[derive(Clone, Copy, Serialize)]
 #[serde(rename_all = "snake_case")]
 enum Goal {
-    AtMost(f64),
-    AtLeast(f64),
+    Most(f64),
+    Least(f64),
     /// Of what the first peer takes.
-    AtMostTimes(f64),
+    Times(f64),
 }
 
 impl Row {
@@ -56,35 +56,35 @@ impl Row {
     }
 
     pub(crate) fn at_most(mut self, most: f64) -> Self {
-        self.goal = Some(Goal::AtMost(most));
+        self.goal = Some(Goal::Most(most));
         self
     }
 
     pub(crate) fn at_least(mut self, least: f64) -> Self {
-        self.goal = Some(Goal::AtLeast(least));
+        self.goal = Some(Goal::Least(least));
         self
     }
 
     /// A goal in parts of the first peer's figure.
     pub(crate) fn at_most_times(mut self, most: f64) -> Self {
-        self.goal = Some(Goal::AtMostTimes(most));
+        self.goal = Some(Goal::Times(most));
         self
     }
 
     fn is_met(&self) -> Option<bool> {
         Some(match self.goal? {
-            Goal::AtMost(most) => self.value <= most,
-            Goal::AtLeast(least) => self.value >= least,
-            Goal::AtMostTimes(most) => self.peers.first()?.ratio <= most,
+            Goal::Most(most) => self.value <= most,
+            Goal::Least(least) => self.value >= least,
+            Goal::Times(most) => self.peers.first()?.ratio <= most,
         })
     }
 
     fn line(&self) -> String {
         let goal = match self.goal {
             None => String::new(),
-            Some(Goal::AtMost(most)) => format!("<= {most}"),
-            Some(Goal::AtLeast(least)) => format!(">= {least}"),
-            Some(Goal::AtMostTimes(most)) => format!("<= {most} x"),
+            Some(Goal::Most(most)) => format!("<= {most}"),
+            Some(Goal::Least(least)) => format!(">= {least}"),
+            Some(Goal::Times(most)) => format!("<= {most} x"),
         };
         let met = match self.met {
             None => "",

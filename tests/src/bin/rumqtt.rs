@@ -278,15 +278,16 @@ mod five {
                         id: order["id"].as_u64().map(|id| id as usize),
                         user_properties: vec![],
                     };
-                    self.0.subscribe_many_with_properties([filter], properties)
+                    let filters = [filter];
+                    brief(self.0.subscribe_many_with_properties(filters, properties))
                 }
-                Some("unsubscribe") => self.0.unsubscribe(topic),
+                Some("unsubscribe") => brief(self.0.unsubscribe(topic)),
                 Some("publish") => self.publish(order, topic),
                 Some("many") => (0..order["count"].as_u64().expect("a count")).try_for_each(|n| {
-                    self.0
-                        .publish(topic.as_str(), qos(order), false, n.to_string())
+                    let payload = n.to_string();
+                    brief(self.0.publish(topic.as_str(), qos(order), false, payload))
                 }),
-                Some("end") => self.0.disconnect(),
+                Some("end") => brief(self.0.disconnect()),
                 other => panic!("no such order: {other:?}"),
             };
             done.expect("the client takes it");
@@ -294,7 +295,7 @@ mod five {
     }
 
     impl Five {
-        fn publish(&self, order: &Value, topic: String) -> Result<(), rumqttc::v5::ClientError> {
+        fn publish(&self, order: &Value, topic: String) -> Result<(), String> {
             let retain = order["retain"] == true;
             let told = &order["properties"];
             let string = |name: &str| told[name].as_str().map(str::to_owned);
@@ -313,8 +314,16 @@ mod five {
                 subscription_identifiers: vec![],
                 content_type: string("content_type"),
             };
-            self.0
-                .publish_with_properties(topic, qos(order), retain, payload(order), properties)
+            let (level, payload) = (qos(order), payload(order));
+            brief(
+                self.0
+                    .publish_with_properties(topic, level, retain, payload, properties),
+            )
         }
+    }
+
+    /// The client's own error is large.
+    fn brief(done: Result<(), rumqttc::v5::ClientError>) -> Result<(), String> {
+        done.map_err(|error| error.to_string())
     }
 }

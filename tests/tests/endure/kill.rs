@@ -8,7 +8,7 @@ use crate::{
 };
 use std::{
     sync::atomic::Ordering::SeqCst,
-    sync::mpsc::channel,
+    sync::mpsc::sync_channel,
     time::{Duration, Instant},
 };
 use tests::{
@@ -34,7 +34,7 @@ struct Told {
 fn play(broker: &mut impl Broker, kills: u64, mut chance: Chance, patience: Duration) -> Told {
     let stage = Stage::new(400);
     let mut kept = Kept::new(chance.fork());
-    let (ready, is_ready) = channel();
+    let (ready, is_ready) = sync_channel(8);
     let mut told = Told {
         broken: vec![],
         slowest: Duration::ZERO,

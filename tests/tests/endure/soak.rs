@@ -10,7 +10,7 @@ use std::{
     sync::{
         Barrier,
         atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
-        mpsc::{RecvTimeoutError, channel},
+        mpsc::{RecvTimeoutError, sync_channel},
     },
     time::{Duration, Instant},
 };
@@ -332,7 +332,7 @@ fn memory_is_flat_while_a_crowd_talks_comes_and_goes() {
         scope.spawn(|| devices(&server, &product, &secrets, &tally));
         ready.wait();
         // Nobody ever sends: what is waited for is the time.
-        let (_keep, tick) = channel::<()>();
+        let (_keep, tick) = sync_channel::<()>(1);
         while began.elapsed().as_secs() < seconds {
             let second = tick.recv_timeout(Duration::from_secs(1));
             assert_eq!(second, Err(RecvTimeoutError::Timeout));

@@ -17,6 +17,8 @@ fn server() -> Server {
     ])
 }
 
+type Scenario = fn(&Trial<'_>);
+
 /// Every scenario that the client can play, in every version.
 fn play(kind: Kind) {
     let server = server();
@@ -26,7 +28,7 @@ fn play(kind: Kind) {
             kind,
             version,
         };
-        let mut scenarios: Vec<(&str, fn(&Trial<'_>))> = vec![
+        let mut scenarios: Vec<(&str, Scenario)> = vec![
             ("echo", scenario::echo),
             ("many", scenario::many),
             ("retained", scenario::retained),
@@ -38,7 +40,7 @@ fn play(kind: Kind) {
         ];
         if version == 5 {
             scenarios.extend([
-                ("properties", scenario::properties as fn(&Trial<'_>)),
+                ("properties", scenario::properties as Scenario),
                 ("options", scenario::options),
                 ("will delay", scenario::will_delay),
             ]);
