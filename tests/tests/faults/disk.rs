@@ -22,6 +22,7 @@ fn no_writes(scene: &mut Scene, begin: impl Fn(), end: impl FnOnce()) {
     let mut idle = scene.connect("idle", Version::V311);
     scene.post_all(&mut old, 20);
     scene.post_all(&mut new, 20);
+    assert_eq!(scene.unready(), None);
 
     begin();
     // The last block of a file may have room for some more.
@@ -63,7 +64,12 @@ fn no_writes(scene: &mut Scene, begin: impl Fn(), end: impl FnOnce()) {
         !made && !why.is_empty()
     });
 
+    again("a server that is not ready", &|| {
+        scene.unready().is_some_and(|why| why.contains("disk"))
+    });
+
     end();
+    scene.is_ready_again();
     let mut old = scene.recovers("older");
     let mut new = scene.recovers("newer");
     idle.line.ping();

@@ -8,5 +8,6 @@ mod descriptors;
 mod disk;
 mod memory;
 mod orders;
+mod postgres;
 mod scene;
 mod slow;

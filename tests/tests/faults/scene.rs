@@ -7,7 +7,7 @@ use std::{
 };
 use tests::{
     Server, eventually,
-    http::{Reply, rpc_call, send_rpc},
+    http::{Reply, request, rpc_call, send_rpc},
     mqtt::{Login, Mqtt},
     server::Key,
 };
@@ -176,6 +176,23 @@ impl Scene {
     pub fn call(&self, action: &str, params: &[(&str, &str)]) -> Reply {
         let call = rpc_call(&self.key, "POST", action, params);
         send_rpc(self.server.address("http"), "POST", &call)
+    }
+
+    /// What is wrong by `/readyz`; `None` when the server is ready.
+    pub fn unready(&self) -> Option<String> {
+        let told = request(self.server.address("http"), "GET", "/readyz", &[], b"");
+        let shown = told.json();
+        assert_eq!(shown["ready"], told.status == 200, "{told:?}");
+        match told.status {
+            200 => None,
+            503 => Some(told.text("why")),
+            _ => panic!("neither ready nor not: {told:?}"),
+        }
+    }
+
+    /// Waits until the server is ready.
+    pub fn is_ready_again(&self) {
+        eventually("readiness", || self.unready().is_none().then_some(()));
     }
 
     /// The server never broke, and ran through.
