@@ -1,5 +1,5 @@
 //! What this engine does on this machine, against a PostgreSQL of its own: `cargo run --release -p
-//! postgres --features cluster --example measure`.
+//! postgres --features cluster --example measure_postgres`.
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "an experiment")]
 
 use model::{
