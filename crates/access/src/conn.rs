@@ -23,10 +23,10 @@ use futures_util::{StreamExt, future::BoxFuture, stream::FuturesOrdered};
 use hub::edge::{Dialect, Inbound, Profile, Session, Uplink, Verb};
 use model::{error::Fault, port::CloseReason};
 use std::{
-    future::{Future, poll_fn},
+    future::Future,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 use tokio::time::{Instant, Sleep, sleep, timeout};
@@ -183,12 +183,43 @@ impl From<Closing> for End {
     }
 }
 
-/// Serves the connection to its end.
-pub(crate) async fn run<S: Duplex>(hold: Hold, mut conn: Conn<S>) {
-    let end = poll_fn(|cx| conn.poll(cx)).await;
-    // In a box, as an idle connection should not reserve the room that its end needs.
-    Box::pin(conn.end(end, &hold)).await;
-    drop(hold);
+/// Serves a connection to its end. Not an `async fn`, which would reserve the room of a connection
+/// twice, and the room that its end needs, for as long as it is idle.
+pub(crate) struct Serving<S> {
+    open: Option<(Conn<S>, Hold)>,
+    ending: Option<BoxFuture<'static, ()>>,
+}
+
+impl<S: Duplex + 'static> Serving<S> {
+    pub(crate) fn new(conn: Conn<S>, hold: Hold) -> Self {
+        Self {
+            open: Some((conn, hold)),
+            ending: None,
+        }
+    }
+}
+
+impl<S: Duplex + 'static> Future for Serving<S> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = self.get_mut();
+        if let Some((conn, _)) = &mut this.open {
+            let end = ready!(conn.poll(cx));
+            this.ending = this
+                .open
+                .take()
+                .map(|(conn, hold)| -> BoxFuture<'static, ()> {
+                    Box::pin(async move {
+                        conn.end(end, &hold).await;
+                        drop(hold);
+                    })
+                });
+        }
+        this.ending
+            .as_mut()
+            .map_or(Poll::Ready(()), |ending| ending.as_mut().poll(cx))
+    }
 }
 
 impl<S: Duplex> Conn<S> {

@@ -22,6 +22,8 @@ pub(crate) trait Desk: Send + Sync {
     fn down(&self, count: u64);
     /// Counts a message that was dropped.
     fn dropped(&self, reason: &'static str);
+    /// Counts a login that failed too often to be answered at once.
+    fn throttled(&self, answer: &'static str);
 }
 
 #[async_trait]
@@ -47,12 +49,14 @@ impl Desk for Hub {
     }
 
     fn down(&self, count: u64) {
-        for _ in 0..count {
-            self.metrics().message_down();
-        }
+        self.metrics().messages_down(count);
     }
 
     fn dropped(&self, reason: &'static str) {
         self.metrics().publish_dropped(reason);
+    }
+
+    fn throttled(&self, answer: &'static str) {
+        self.metrics().login_throttled(answer);
     }
 }

@@ -11,7 +11,7 @@ use crate::{
     throttle::Throttle,
 };
 use hub::edge::Dialect;
-use std::sync::Arc;
+use std::{num::NonZeroUsize, sync::Arc, thread::available_parallelism};
 use tokio::sync::{Semaphore, watch};
 
 /// Clients that are told at once that there is no room for them.
@@ -64,6 +64,8 @@ pub(crate) struct Gate {
     pub(crate) places: Arc<Semaphore>,
     pub(crate) lobby: Arc<Semaphore>,
     pub(crate) memory: Arc<Memory>,
+    /// Turns of TLS handshakes at their costly step.
+    pub(crate) handshakes: Semaphore,
     stage: watch::Sender<Stage>,
 }
 
@@ -83,13 +85,14 @@ impl Gate {
             halls,
             devices: devices.router.clone(),
             http,
-            throttle: Throttle::new(bounds.failures),
+            throttle: Throttle::new(bounds.failures, bounds.address_failures),
             farewell: Arc::new(farewell),
             places: Arc::new(Semaphore::new(
                 bounds.connections.min(Semaphore::MAX_PERMITS),
             )),
             lobby: Arc::new(Semaphore::new(LOBBY)),
             memory: Memory::new(bounds.memory),
+            handshakes: Semaphore::new(available_parallelism().map_or(1, NonZeroUsize::get)),
             stage: watch::Sender::new(Stage::Open),
             bounds,
         }

@@ -2,7 +2,7 @@
 
 use crate::{
     client::{Client, Rules, Short},
-    conn::{self, Conn, Entered},
+    conn::{Conn, Entered, Serving},
     door::{Gate, Hall},
     farewell::Admitted,
     listen::{Duplex, Hold},
@@ -175,6 +175,9 @@ pub(crate) async fn serve<S: Duplex + 'static>(
                 () = gate.stopping() => return,
                 served = gate.throttle.serve(penalty) => served,
             };
+            if penalty != Penalty::None {
+                gate.desk.throttled(if served { "late" } else { "none" });
+            }
             if !served {
                 return;
             }
@@ -471,7 +474,7 @@ async fn seat<S: Duplex + 'static>(
     };
     let conn = Conn::new(gate, router, line, seated, entered, connect);
     // In a task of its own, so that what the hello needed does not stay in memory with it.
-    tokio::spawn(conn::run(hold, conn));
+    tokio::spawn(Serving::new(conn, hold));
 }
 
 /// The keep alive that holds. Only MQTT 5 lets us choose a shorter one (§3.2.2.3.14).

@@ -9,6 +9,7 @@ use crate::{
     hello,
     settings::Listener,
     stream::Prefixed,
+    tls::Tls,
     websocket,
     websocket::{HEAD, Head},
 };
@@ -18,6 +19,7 @@ use hub::edge::{Channel, Peer};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::{
     convert::Infallible,
+    future::poll_fn,
     io,
     net::{IpAddr, SocketAddr},
     pin::Pin,
@@ -25,7 +27,7 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWrite},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, Interest},
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, mpsc},
     time::{Instant, timeout_at},
@@ -194,36 +196,19 @@ async fn serve(
     let shaken = tokio::select! {
         biased;
         () = gate.stopping() => return,
-        shaken = Box::pin(timeout_at(deadline, shake(&listener, stream))) => shaken,
+        shaken = Box::pin(shake(&gate, &listener, stream, deadline)) => shaken,
     };
     let whence = |secure| Whence { address, secure };
     let ended = match shaken {
-        Ok(Ok(Shaken::Clear(stream))) => {
-            speak(
-                &gate,
-                &listener,
-                &hall,
-                stream,
-                whence(false),
-                hold,
-                deadline,
-            )
-            .await
+        Ok(Shaken::Clear(stream)) => {
+            let whence = whence(false);
+            speak(&gate, &listener, &hall, stream, whence, hold, deadline).await
         }
-        Ok(Ok(Shaken::Encrypted(stream))) => {
-            speak(
-                &gate,
-                &listener,
-                &hall,
-                stream,
-                whence(true),
-                hold,
-                deadline,
-            )
-            .await
+        Ok(Shaken::Encrypted(stream, deadline)) => {
+            let whence = whence(true);
+            speak(&gate, &listener, &hall, stream, whence, hold, deadline).await
         }
-        Ok(Err(error)) => Err(error),
-        Err(_) => Err(io::ErrorKind::TimedOut.into()),
+        Err(error) => Err(error),
     };
     if let Err(error) = ended {
         debug!(%address, %error, "connection ended before its hello");
@@ -239,31 +224,56 @@ struct Whence {
 
 enum Shaken {
     Clear(TcpStream),
-    Encrypted(SslStream<TcpStream>),
+    /// With the time by which the hello must be there.
+    Encrypted(SslStream<TcpStream>, Instant),
 }
 
-async fn shake(listener: &Listener, mut stream: TcpStream) -> io::Result<Shaken> {
-    let first = first_byte(&stream).await?;
+async fn shake(
+    gate: &Gate,
+    listener: &Listener,
+    mut stream: TcpStream,
+    deadline: Instant,
+) -> io::Result<Shaken> {
+    let first = timeout_at(deadline, first_byte(&stream)).await??;
     match (first, listener.security.tls()) {
-        (First::Tls, Some(tls)) => {
-            let ssl = tls.handshake().map_err(io::Error::other)?;
-            let mut stream = SslStream::new(ssl, stream).map_err(io::Error::other)?;
-            Pin::new(&mut stream)
-                .accept()
-                .await
-                .map_err(io::Error::other)?;
-            Ok(Shaken::Encrypted(stream))
-        }
+        (First::Tls, Some(tls)) => handshake(gate, tls, stream).await,
         (First::Mqtt | First::Http, _) if listener.security.allows_clear() => {
             Ok(Shaken::Clear(stream))
         }
         (First::Http, _) => {
             let why = "this port speaks TLS only";
-            websocket::turn_away(&mut stream, StatusCode::BAD_REQUEST, why).await?;
+            let told = websocket::turn_away(&mut stream, StatusCode::BAD_REQUEST, why);
+            timeout_at(deadline, told).await??;
             Err(io::Error::other(why))
         }
         _ => Err(io::Error::other("neither TLS, MQTT nor HTTP, or not here")),
     }
+}
+
+/// A handshake costs as much as hundreds of messages, nearly all of it in its first step, the
+/// answer to the client's first words. So first steps are done in turn, in the order in which
+/// clients came, no more of them at once than the machine has cores: when a whole fleet comes back,
+/// each device is served whole when it is served, and whoever is connected already waits for a few
+/// steps at most and not for thousands. The turn lasts for that step alone, so nobody can sit on
+/// it. A client's time counts from its turn.
+async fn handshake(gate: &Gate, tls: &Tls, stream: TcpStream) -> io::Result<Shaken> {
+    let turn = gate.handshakes.acquire().await.map_err(io::Error::other)?;
+    if stream.ready(Interest::READABLE).await?.is_read_closed() {
+        // It grew tired of waiting.
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    let deadline = Instant::now() + gate.bounds.hello;
+    let ssl = tls.handshake().map_err(io::Error::other)?;
+    let mut stream = SslStream::new(ssl, stream).map_err(io::Error::other)?;
+    let mut turn = Some(turn);
+    let accept = poll_fn(|cx| {
+        let accepted = Pin::new(&mut stream).poll_accept(cx);
+        turn = None;
+        accepted
+    });
+    let accepted = timeout_at(deadline, accept).await?;
+    accepted.map_err(io::Error::other)?;
+    Ok(Shaken::Encrypted(stream, deadline))
 }
 
 /// What the bytes behind a possible handshake turned out to be.

@@ -196,9 +196,12 @@ pub struct Bounds {
     pub filters: usize,
     /// How long a device that only came to fetch something may take to read it.
     pub visit: Duration,
-    /// How many logins that fail one device may try from one address, a minute; further ones are
-    /// answered late.
+    /// How many logins under one identity may fail in a minute, wherever they come from; further
+    /// ones that fail are answered late.
     pub failures: u32,
+    /// How many logins from one address may fail in a minute, whoever they claim to be; further
+    /// ones that fail are answered late.
+    pub address_failures: u32,
     /// How long a stop waits for connections to end.
     pub stop: Duration,
 }
@@ -225,6 +228,7 @@ impl Default for Bounds {
             filters: 500,
             visit: Duration::from_secs(10),
             failures: 30,
+            address_failures: 300,
             stop: Duration::from_secs(10),
         }
     }

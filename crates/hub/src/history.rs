@@ -19,7 +19,11 @@ use model::{
     thing::EventKind,
 };
 use serde_json::json;
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 use tokio::{
     sync::{Notify, watch},
     task::JoinSet,
@@ -32,7 +36,7 @@ const READER: &str = "history";
 /// Facts that are worked on at once.
 const BATCH: usize = 2_000;
 /// How long the reader lets facts gather when nobody waits for them, so that many share a sync.
-const GATHER: Duration = Duration::from_millis(20);
+const GATHER: Duration = Duration::from_millis(200);
 /// How long a caller waits for the reader before it is told to come again.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// The pause after engine trouble; doubled up to the most.
@@ -66,7 +70,8 @@ impl Default for Pace {
 #[derive(Default)]
 struct Harvest {
     points: Vec<Point>,
-    seen: Vec<Seen>,
+    /// One for each device, however often it came and went.
+    seen: HashMap<IotId, Seen>,
     deleted: HashSet<IotId>,
 }
 
@@ -111,6 +116,7 @@ impl Hub {
 
     /// Waits until all that is in the journal now is in the histories.
     pub(crate) async fn history_caught_up(&self) -> Result<(), Fault> {
+        self.ports.journal.settled().await?;
         let head = self.ports.journal.head();
         let mut done = self.pace.done.subscribe();
         if done.borrow().unwrap_or_default() < head {
@@ -184,6 +190,26 @@ impl Hub {
         let position = self.ports.journal.append(fact).await?;
         self.metrics.fact(kind);
         Ok(position)
+    }
+
+    /// Journals a fact of a device that acknowledges nothing to anybody, and does not wait for the
+    /// disk. It stays in its order among the device's facts.
+    pub(crate) async fn fact_note(
+        &self,
+        device: &DeviceKey,
+        iot_id: &IotId,
+        what: What,
+    ) -> Result<(), Fault> {
+        let kind = kind_of(&what);
+        let fact = Fact {
+            at: self.now(),
+            device: device.clone(),
+            iot_id: iot_id.clone(),
+            what,
+        };
+        self.ports.journal.note(fact).await?;
+        self.metrics.fact(kind);
+        Ok(())
     }
 
     /// Journals that devices were registered; together, so that they share the way to the disk.
@@ -267,7 +293,8 @@ impl Hub {
             self.ports.series.append(harvest.points).await?;
         }
         if !harvest.seen.is_empty() {
-            self.ports.devices.seen(harvest.seen).await?;
+            let seen = harvest.seen.into_values().collect();
+            self.ports.devices.seen(seen).await?;
         }
         for id in &harvest.deleted {
             self.ports.series.forget(id).await?;
@@ -298,6 +325,15 @@ impl Hub {
 }
 
 impl Harvest {
+    fn seen(&mut self, id: &IotId) -> &mut Seen {
+        self.seen.entry(id.clone()).or_insert_with(|| Seen {
+            iot_id: id.clone(),
+            online: None,
+            offline: None,
+            address: None,
+        })
+    }
+
     fn take(&mut self, position: Position, fact: Fact) {
         let point = |stream, identifier, kind, at, value| Point {
             iot_id: fact.iot_id.clone(),
@@ -307,12 +343,6 @@ impl Harvest {
             at,
             position,
             value,
-        };
-        let seen = |online, offline, address| Seen {
-            iot_id: fact.iot_id.clone(),
-            online,
-            offline,
-            address,
         };
         match fact.what {
             What::PropertiesPosted { values } => {
@@ -347,9 +377,16 @@ impl Harvest {
                 self.points.push(call);
             }
             What::Online { address } => {
-                self.seen.push(seen(Some(fact.at), None, Some(address)));
+                let seen = self.seen(&fact.iot_id);
+                if seen.online <= Some(fact.at) {
+                    seen.online = Some(fact.at);
+                    seen.address = Some(address);
+                }
             }
-            What::Offline { .. } => self.seen.push(seen(None, Some(fact.at), None)),
+            What::Offline { .. } => {
+                let seen = self.seen(&fact.iot_id);
+                seen.offline = seen.offline.max(Some(fact.at));
+            }
             What::Deleted => {
                 self.points.retain(|point| point.iot_id != fact.iot_id);
                 self.deleted.insert(fact.iot_id);

@@ -18,7 +18,9 @@ pub struct Metrics {
     proofs: Family<Proof, Counter>,
     calls: Family<Call, Counter>,
     facts: Family<Kind, Counter>,
-    messages: Family<Way, Counter>,
+    up: Counter,
+    down: Counter,
+    throttled: Family<Answer, Counter>,
     dropped: Family<Reason, Counter>,
     commands: Family<Step, Counter>,
     audited: Counter,
@@ -70,6 +72,11 @@ struct Step {
     step: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Answer {
+    answer: &'static str,
+}
+
 impl Default for Metrics {
     fn default() -> Self {
         let mut registry = Registry::with_prefix("muster");
@@ -85,15 +92,23 @@ impl Default for Metrics {
         );
         let calls = counters(&mut registry, "api_calls", "Calls of an API");
         let facts = counters(&mut registry, "facts", "Facts appended to the journal");
-        let messages = counters(
+        let messages: Family<Way, Counter> = counters(
             &mut registry,
             "messages",
             "Messages of devices (up) and to devices (down)",
         );
+        // One after the other: what `get_or_create` gives back holds a lock.
+        let up = messages.get_or_create(&Way { way: "up" }).clone();
+        let down = messages.get_or_create(&Way { way: "down" }).clone();
         let dropped = counters(
             &mut registry,
             "dropped_publishes",
             "Messages that were not handed on",
+        );
+        let throttled = counters(
+            &mut registry,
+            "throttled_logins",
+            "Failed logins that were answered late or not at all, for too many before them",
         );
         let commands = counters(&mut registry, "commands", "Commands to devices, by step");
         let audited = Counter::default();
@@ -141,7 +156,9 @@ impl Default for Metrics {
             proofs,
             calls,
             facts,
-            messages,
+            up,
+            down,
+            throttled,
             dropped,
             commands,
             audited,
@@ -188,12 +205,17 @@ impl Metrics {
 
     /// A message came from a device.
     pub fn message_up(&self) {
-        self.messages.get_or_create(&Way { way: "up" }).inc();
+        self.up.inc();
     }
 
-    /// A message went to a device.
-    pub fn message_down(&self) {
-        self.messages.get_or_create(&Way { way: "down" }).inc();
+    /// Messages went to devices.
+    pub fn messages_down(&self, count: u64) {
+        self.down.inc_by(count);
+    }
+
+    /// A login failed too often to be answered at once; `late` or `none`.
+    pub fn login_throttled(&self, answer: &'static str) {
+        self.throttled.get_or_create(&Answer { answer }).inc();
     }
 
     /// A message was dropped, such as for lack of a right to its topic.

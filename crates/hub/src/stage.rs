@@ -276,6 +276,7 @@ impl Stage {
 
     /// What happened to a device, oldest first.
     pub(crate) async fn facts(&self, id: &IotId) -> Vec<What> {
+        self.ports.journal.settled().await.unwrap();
         let facts = self.ports.journal.read(Position(0), 10_000).await.unwrap();
         let of = facts.into_iter().filter(|(_, fact)| fact.iot_id == *id);
         of.map(|(_, fact)| fact.what).collect()

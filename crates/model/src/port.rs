@@ -398,6 +398,14 @@ pub trait Journal: Send + Sync {
     /// Appends the fact and returns once it is on disk. Facts of one caller keep their order.
     /// Many callers share one sync; the queue before it is bounded, a full one makes callers wait.
     async fn append(&self, fact: Fact) -> Result<Position, Fault>;
+    /// Puts the fact in line and does not wait for the disk: it is written with the next fact that
+    /// somebody waits for, or soon by itself, and again for as long as the disk refuses it. It
+    /// keeps its order with the other facts of its caller. The queue is the same bounded one. For
+    /// facts that acknowledge nothing to anybody: one that is in line when the process is killed is
+    /// gone. After a write that failed it waits like `append`, and fails like it.
+    async fn note(&self, fact: Fact) -> Result<(), Fault>;
+    /// Returns once all that was noted before is on disk.
+    async fn settled(&self) -> Result<(), Fault>;
     /// Facts after `after`, in order. Fewer than `most` when they are large; none when, and only
     /// when, there are none.
     async fn read(&self, after: Position, most: usize) -> Result<Vec<(Position, Fact)>, Fault>;

@@ -297,8 +297,10 @@ pub struct Sockets {
     pub session_life: u64,
     /// Topic filters of one session.
     pub filters: usize,
-    /// Failed logins a minute of one device from one address before answers come late.
+    /// Failed logins a minute under one name before answers to further ones come late.
     pub failures: u32,
+    /// Failed logins a minute from one address before answers to further ones come late.
+    pub address_failures: u32,
     /// Bytes of HTTP request bodies that are read at once, over all connections.
     pub body_memory: usize,
     /// How long the body of an HTTP request may take.
@@ -436,6 +438,7 @@ impl Default for Config {
                 session_life: 24 * 60 * 60 * 1000,
                 filters: 500,
                 failures: 30,
+                address_failures: 300,
                 body_memory: 256 * 1024 * 1024,
                 body: 30_000,
                 stop: 10_000,

@@ -523,6 +523,7 @@ fn bounds(config: &Config) -> Bounds {
         session_life: millis(sockets.session_life),
         filters: sockets.filters,
         failures: sockets.failures,
+        address_failures: sockets.address_failures,
         stop: millis(sockets.stop),
         ..Bounds::default()
     }

@@ -7,33 +7,45 @@ use crate::{
     fault::{aside, of_io, stopped},
     home::Home,
     lsm::Lsm,
-    queue::Queue,
+    queue::{Queue, Urgency},
     tape::{Buffer, Pen, Tape},
 };
 use async_trait::async_trait;
 use model::{error::Fault, fact::Fact, id::Position, port::Journal};
 use parking_lot::Mutex;
-use std::{sync::Arc, thread::JoinHandle};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::JoinHandle,
+    time::Duration,
+};
 use tokio::sync::oneshot;
 
 /// The longest fact, in bytes of JSON.
 const LONGEST_FACT: usize = 8 << 20;
 /// A read ends early when its facts have so many bytes of JSON.
 const LONGEST_READ: usize = 8 << 20;
+/// How long facts that nobody waits for stay in line after the disk refused them.
+const AGAIN: Duration = Duration::from_millis(500);
 
 pub(crate) struct Log {
     tape: Arc<Tape>,
     queue: Arc<Queue<Waiting>>,
+    /// The last write failed.
+    trouble: Arc<AtomicBool>,
     lsm: Arc<Lsm>,
     trimming: Arc<Mutex<()>>,
     writer: Option<JoinHandle<()>>,
     _home: Arc<Home>,
 }
 
-/// A fact that waits to be written.
+/// A fact that waits to be written; one without a text asks only that all before it be on disk.
 struct Waiting {
     text: Vec<u8>,
-    answer: oneshot::Sender<Result<Position, Fault>>,
+    /// Who waits for it; nobody for a fact that was only noted.
+    answer: Option<oneshot::Sender<Result<Position, Fault>>>,
 }
 
 impl Log {
@@ -42,11 +54,14 @@ impl Log {
         let queue = Arc::new(Queue::new(options.journal_queue_bytes));
         let thread = std::thread::Builder::new().name("journal".into());
         let waiting = queue.clone();
-        let thread = thread.spawn(move || write(&waiting, pen));
+        let trouble = Arc::new(AtomicBool::new(false));
+        let failed = trouble.clone();
+        let thread = thread.spawn(move || write(&waiting, pen, &failed));
         Ok(Self {
             writer: Some(thread.map_err(|e| of_io("starting the writer of", tape.folder(), &e))?),
             tape,
             queue,
+            trouble,
             lsm,
             trimming: Arc::default(),
             _home: home.clone(),
@@ -63,20 +78,53 @@ impl Drop for Log {
     }
 }
 
+impl Log {
+    /// Puts it in line, and waits until it is on disk.
+    async fn wait_for(&self, text: Vec<u8>) -> Result<Position, Fault> {
+        let (answer, answered) = oneshot::channel();
+        let weight = weight_of(&text);
+        let answer = Some(answer);
+        self.queue.push(weight, Waiting { text, answer }).await?;
+        answered.await.map_err(|_| stopped())?
+    }
+}
+
+fn text_of(fact: Fact) -> Result<Vec<u8>, Fault> {
+    let text = serde_json::to_vec(&fact);
+    let text = text.map_err(|e| Fault::lasting(format!("a fact: {e}")))?;
+    drop(fact);
+    if text.len() > LONGEST_FACT {
+        return Err(Fault::lasting("a fact is too long for the journal"));
+    }
+    Ok(text)
+}
+
+fn weight_of(text: &[u8]) -> u32 {
+    u32::try_from(text.len()).unwrap_or(u32::MAX)
+}
+
 #[async_trait]
 impl Journal for Log {
     async fn append(&self, fact: Fact) -> Result<Position, Fault> {
-        let text = serde_json::to_vec(&fact);
-        let text = text.map_err(|e| Fault::lasting(format!("a fact: {e}")))?;
-        drop(fact);
-        if text.len() > LONGEST_FACT {
-            return Err(Fault::lasting("a fact is too long for the journal"));
+        self.wait_for(text_of(fact)?).await
+    }
+
+    async fn note(&self, fact: Fact) -> Result<(), Fault> {
+        let text = text_of(fact)?;
+        if self.trouble.load(Ordering::Relaxed) {
+            // Its caller should know, and nothing piles up meanwhile.
+            return self.wait_for(text).await.map(drop);
         }
-        let (answer, answered) = oneshot::channel();
-        let weight = u32::try_from(text.len()).unwrap_or(u32::MAX);
-        let waiting = Waiting { text, answer };
-        self.queue.push(weight, waiting).await?;
-        answered.await.map_err(|_| stopped())?
+        let weight = weight_of(&text);
+        let waiting = Waiting { text, answer: None };
+        self.queue.put(weight, waiting, Urgency::Soon).await
+    }
+
+    async fn settled(&self) -> Result<(), Fault> {
+        if self.queue.is_quiet() {
+            return Ok(());
+        }
+        self.wait_for(Vec::new()).await.map(drop)
     }
 
     async fn read(&self, after: Position, most: usize) -> Result<Vec<(Position, Fact)>, Fault> {
@@ -134,21 +182,59 @@ fn read(tape: &Tape, after: u64, most: usize) -> Result<Vec<(Position, Fact)>, F
 }
 
 /// The thread that writes.
-fn write(queue: &Queue<Waiting>, mut pen: Pen) {
+fn write(queue: &Queue<Waiting>, mut pen: Pen, trouble: &AtomicBool) {
     let mut waiting = Vec::new();
     let mut buffer = Buffer::default();
     while let Some(weight) = queue.take(&mut waiting) {
         let texts = waiting.iter().map(|(_, waiting)| waiting.text.as_slice());
-        let result = pen.write(texts, &mut buffer);
+        let texts: Vec<_> = texts.filter(|text| !text.is_empty()).collect();
+        let facts = texts.len();
+        let result = match facts {
+            0 => Ok(0),
+            _ => pen.write(texts.into_iter(), &mut buffer),
+        };
+        if facts > 0 {
+            trouble.store(result.is_err(), Ordering::Relaxed);
+        }
         if let Err(fault) = &result {
-            tracing::error!(%fault, facts = waiting.len(), "facts could not be journalled");
+            tracing::error!(%fault, facts, "facts could not be journalled");
         }
-        for (number, (_, waiting)) in (0..).zip(waiting.drain(..)) {
-            let answer = result.clone().map(|first| Position(first + number));
-            let _ = waiting.answer.send(answer);
-        }
-        queue.free(weight);
+        let kept = answer(queue, &mut waiting, &result);
+        queue.free(weight - kept);
     }
+}
+
+/// Tells who waits what became of it; `result` has the first position. Facts that were only noted
+/// stay in line when they could not be written; gives back their weight.
+fn answer(
+    queue: &Queue<Waiting>,
+    waiting: &mut Vec<(u32, Waiting)>,
+    result: &Result<u64, Fault>,
+) -> u32 {
+    let mut again = Vec::new();
+    let mut number = 0;
+    for (weight, Waiting { text, answer }) in waiting.drain(..) {
+        let position = result.clone().map(|first| Position(first + number));
+        number += u64::from(!text.is_empty());
+        match answer {
+            Some(answer) => drop(answer.send(position)),
+            None if result.is_err() => again.push((weight, Waiting { text, answer })),
+            None => {}
+        }
+    }
+    if again.is_empty() {
+        return 0;
+    }
+    let weight = again.iter().map(|(weight, _)| weight).sum();
+    let lost = queue.put_back(again, AGAIN).len();
+    if lost == 0 {
+        return weight;
+    }
+    tracing::error!(
+        facts = lost,
+        "facts that nobody waits for are lost with this stop"
+    );
+    0
 }
 
 #[cfg(test)]

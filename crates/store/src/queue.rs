@@ -3,7 +3,11 @@
 use crate::fault::stopped;
 use model::error::Fault;
 use parking_lot::{Condvar, Mutex};
+use std::time::Duration;
 use tokio::sync::Semaphore;
+
+/// How long items gather that nobody waits for.
+const GATHER: Duration = Duration::from_millis(10);
 
 /// The queue. Items have weights; together they never weigh more than the bound, unless one alone
 /// does.
@@ -16,9 +20,33 @@ pub(crate) struct Queue<T> {
 
 struct Line<T> {
     items: Vec<(u32, T)>,
+    /// How many of them somebody waits for.
+    urgent: usize,
+    weight: u64,
     closed: bool,
-    /// The taker sleeps; only then must it be woken.
-    idle: bool,
+    /// What the taker does; it is woken only for what it waits for.
+    taker: Taker,
+    /// How long items that nobody waits for may gather.
+    patience: Duration,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Taker {
+    /// At work; it looks again by itself.
+    Busy,
+    /// Waits for any item.
+    Idle,
+    /// Waits for an urgent item, or until the others have gathered.
+    Gathering,
+}
+
+/// Whether somebody waits until an item is done with.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Urgency {
+    /// At once.
+    Now,
+    /// With the next urgent one, or when it has waited for a while.
+    Soon,
 }
 
 impl<T> Queue<T> {
@@ -26,8 +54,11 @@ impl<T> Queue<T> {
         Self {
             line: Mutex::new(Line {
                 items: Vec::new(),
+                urgent: 0,
+                weight: 0,
                 closed: false,
-                idle: false,
+                taker: Taker::Busy,
+                patience: GATHER,
             }),
             filled: Condvar::new(),
             room: Semaphore::new(bound.max(1) as usize),
@@ -37,6 +68,11 @@ impl<T> Queue<T> {
 
     /// Puts an item at the end; waits while there is no room.
     pub(crate) async fn push(&self, weight: u32, item: T) -> Result<(), Fault> {
+        self.put(weight, item, Urgency::Now).await
+    }
+
+    /// Puts an item at the end; waits while there is no room.
+    pub(crate) async fn put(&self, weight: u32, item: T, urgency: Urgency) -> Result<(), Fault> {
         let weight = weight.clamp(1, self.bound);
         let room = self.room.acquire_many(weight).await;
         room.map_err(|_| stopped())?.forget();
@@ -46,7 +82,13 @@ impl<T> Queue<T> {
                 return Err(stopped());
             }
             line.items.push((weight, item));
-            line.idle
+            line.weight += u64::from(weight);
+            line.urgent += usize::from(urgency == Urgency::Now);
+            match line.taker {
+                Taker::Busy => false,
+                Taker::Idle => true,
+                Taker::Gathering => line.is_due(self.bound),
+            }
         };
         if wake {
             self.filled.notify_one();
@@ -54,20 +96,54 @@ impl<T> Queue<T> {
         Ok(())
     }
 
-    /// Moves all items into `items`, which is empty; waits until there is one. Gives back the
-    /// weight to `free` when they are done with, or `None` when the queue was closed and is empty.
+    /// Moves all items into `items`, which is empty; waits until there is one that is due. Gives
+    /// back the weight to `free` when they are done with, or `None` when the queue was closed and
+    /// is empty.
     pub(crate) fn take(&self, items: &mut Vec<(u32, T)>) -> Option<u32> {
         let mut line = self.line.lock();
         while line.items.is_empty() {
             if line.closed {
                 return None;
             }
-            line.idle = true;
+            line.taker = Taker::Idle;
             self.filled.wait(&mut line);
-            line.idle = false;
         }
+        while !line.is_due(self.bound) {
+            line.taker = Taker::Gathering;
+            let patience = line.patience;
+            if self.filled.wait_for(&mut line, patience).timed_out() {
+                break;
+            }
+        }
+        line.taker = Taker::Busy;
+        line.patience = GATHER;
+        line.urgent = 0;
+        line.weight = 0;
         std::mem::swap(items, &mut line.items);
         Some(items.iter().map(|(weight, _)| weight).sum())
+    }
+
+    /// Puts items that nobody waits for back to where they were, before all that came meanwhile,
+    /// to be taken with the next urgent one or after `patience`. They keep their weight. Gives
+    /// them back when the queue was closed: there is no later.
+    pub(crate) fn put_back(&self, items: Vec<(u32, T)>, patience: Duration) -> Vec<(u32, T)> {
+        let mut line = self.line.lock();
+        if line.closed {
+            return items;
+        }
+        line.weight += items
+            .iter()
+            .map(|(weight, _)| u64::from(*weight))
+            .sum::<u64>();
+        line.items.splice(..0, items);
+        line.patience = patience;
+        Vec::new()
+    }
+
+    /// Whether nothing waits and the taker is done with what it took.
+    pub(crate) fn is_quiet(&self) -> bool {
+        let line = self.line.lock();
+        line.items.is_empty() && line.taker == Taker::Idle
     }
 
     /// Makes room again.
@@ -80,6 +156,15 @@ impl<T> Queue<T> {
         self.line.lock().closed = true;
         self.room.close();
         self.filled.notify_one();
+    }
+}
+
+impl<T> Line<T> {
+    /// Whether the taker should not wait for more. What was put back waits for its time even where
+    /// much has gathered: it is trouble, not speed, that it waits for.
+    fn is_due(&self, bound: u32) -> bool {
+        let much = self.weight > u64::from(bound / 2) && self.patience == GATHER;
+        self.urgent > 0 || self.closed || much
     }
 }
 
@@ -141,5 +226,42 @@ mod tests {
             .unwrap()
             .unwrap();
         assert_eq!(queue.take(&mut Vec::new()), Some(8));
+    }
+
+    #[test]
+    fn what_nobody_waits_for_gathers_and_goes_with_what_is_urgent() {
+        let queue = Queue::new(1_000_000);
+        let put = |item, urgency| {
+            poll_once(std::pin::pin!(queue.put(1, item, urgency)))
+                .unwrap()
+                .unwrap();
+        };
+        put(1, Urgency::Soon);
+        let mut items = Vec::new();
+        // Nothing urgent comes: it goes by itself.
+        assert_eq!(queue.take(&mut items), Some(1));
+        assert_eq!(items, [(1, 1)]);
+        put(2, Urgency::Soon);
+        // It was tried in vain, and comes before what came meanwhile.
+        assert!(queue.put_back(items, Duration::from_secs(3600)).is_empty());
+        put(3, Urgency::Now);
+        let mut items = Vec::new();
+        assert_eq!(queue.take(&mut items), Some(3));
+        assert_eq!(items, [(1, 1), (1, 2), (1, 3)]);
+        queue.close();
+        assert_eq!(queue.put_back(items, Duration::ZERO).len(), 3);
+    }
+
+    #[test]
+    fn much_that_nobody_waits_for_is_taken_at_once() {
+        let queue = Queue::new(8);
+        for item in 0..5 {
+            poll_once(std::pin::pin!(queue.put(1, item, Urgency::Soon)))
+                .unwrap()
+                .unwrap();
+        }
+        assert!(queue.line.lock().is_due(8));
+        assert_eq!(queue.take(&mut Vec::new()), Some(5));
+        assert!(!queue.line.lock().is_due(8));
     }
 }

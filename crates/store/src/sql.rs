@@ -20,7 +20,7 @@ use crate::{
 };
 use model::error::Fault;
 use parking_lot::Mutex;
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, OpenFlags, config::DbConfig};
 use std::{
     fs::OpenOptions,
     os::unix::fs::OpenOptionsExt,
@@ -248,6 +248,7 @@ fn open_writer(path: &Path) -> Result<Connection, Fault> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let open = || -> rusqlite::Result<Connection> {
         let connection = Connection::open_with_flags(path, flags)?;
+        steady(&connection)?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "FULL")?;
         connection.pragma_update(None, "foreign_keys", true)?;
@@ -258,6 +259,14 @@ fn open_writer(path: &Path) -> Result<Connection, Fault> {
         Ok(connection)
     };
     open().map_err(|e| of_sql(&e))
+}
+
+/// Makes plans independent of the values that are asked for. Otherwise SQLite, as it is built here
+/// (STAT4), plans a prepared query again for every other value of a range or a bound.
+fn steady(connection: &Connection) -> rusqlite::Result<()> {
+    connection
+        .set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)
+        .map(drop)
 }
 
 /// Connections that only read.
@@ -271,6 +280,7 @@ impl Readers {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let open = || {
             let connection = Connection::open_with_flags(path, flags)?;
+            steady(&connection)?;
             connection.pragma_update(None, "cache_size", -8_000)?;
             connection.set_prepared_statement_cache_capacity(64);
             Ok(Mutex::new(connection))

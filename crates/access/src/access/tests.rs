@@ -103,6 +103,8 @@ impl Desk for Notes {
 
     fn down(&self, _: u64) {}
 
+    fn throttled(&self, _: &'static str) {}
+
     fn dropped(&self, _: &'static str) {
         self.dropped.fetch_add(1, Ordering::SeqCst);
     }

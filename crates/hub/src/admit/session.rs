@@ -8,7 +8,7 @@ use model::{
     device::Device,
     error::{AdmitError, Fault},
     fact::What,
-    id::ProductKey,
+    id::{DeviceKey, ProductKey},
     port::{Change, CloseReason, Place, Signal},
     product::Product,
 };
@@ -28,7 +28,11 @@ impl Hub {
         let (device, first) = self.device_activate(device).await?;
         let session = Session {
             id: self.session_number(),
-            device: device.key.clone(),
+            device: DeviceKey {
+                // Shared by all sessions of the product.
+                product: product.key.clone(),
+                name: device.key.name.clone(),
+            },
             iot_id: device.iot_id.clone(),
             product,
             peer,
@@ -71,7 +75,7 @@ impl Hub {
         Ok(left)
     }
 
-    /// Notes that a device is offline, once its session has left.
+    /// Notes that a device is offline, once its session has left; soon on disk.
     ///
     /// # Errors
     /// Engine trouble.
@@ -79,8 +83,7 @@ impl Hub {
         let what = What::Offline {
             reason: reason.to_owned(),
         };
-        self.fact(&session.device, &session.iot_id, what).await?;
-        Ok(())
+        self.fact_note(&session.device, &session.iot_id, what).await
     }
 
     /// Tells the connection of a device to end, wherever it is.
@@ -147,7 +150,7 @@ impl Hub {
     }
 
     /// Looks once more whether the device may be here, now that whoever disables it would find it,
-    /// and journals that it came.
+    /// and notes in the journal that it came.
     async fn session_tell(
         &self,
         session: &Session,
@@ -160,14 +163,11 @@ impl Hub {
             address: session.peer.address.to_string(),
         };
         if first {
-            // Both in one wait; the first is queued before the second.
-            tokio::try_join!(
-                self.fact(key, id, What::Activated),
-                self.fact(key, id, online),
-            )?;
-        } else {
-            self.fact(key, id, online).await?;
+            self.fact(key, id, What::Activated).await?;
         }
+        // Nobody is told anything by it that a disk must hold first, and in a storm of logins many
+        // share one sync.
+        self.fact_note(key, id, online).await?;
         Ok(())
     }
 }

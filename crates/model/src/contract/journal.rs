@@ -16,12 +16,36 @@ pub async fn all(make: &dyn Make) {
     positions_grow_by_one_from_one(make).await;
     every_kind_of_fact_is_read_as_it_was_written(make).await;
     facts_of_one_caller_keep_their_order(make).await;
+    what_is_noted_keeps_its_order_and_comes_by_itself(make).await;
     readers_see_facts_in_order_and_without_gaps(make).await;
     a_waiting_reader_wakes_when_the_journal_grows(make).await;
     large_facts_are_all_read(make).await;
     readers_keep_their_positions(make).await;
     trimming_forgets_from_the_oldest_on(make).await;
     what_is_appended_survives_a_restart(make).await;
+}
+
+/// A noted fact waits for nobody and nobody for it, yet it is never behind a later one.
+async fn what_is_noted_keeps_its_order_and_comes_by_itself(make: &dyn Make) {
+    let Engine {
+        journal,
+        data: _data,
+        ..
+    } = make.fresh().await;
+    journal.settled().await.unwrap();
+    for number in [1, 3, 5] {
+        journal.note(numbered(0, number)).await.unwrap();
+        let position = journal.append(numbered(0, number + 1)).await.unwrap();
+        assert_eq!(position.0, number as u64 + 1);
+    }
+    journal.note(numbered(0, 7)).await.unwrap();
+    journal.settled().await.unwrap();
+    assert_eq!(journal.head(), Position(7));
+    journal.note(numbered(0, 8)).await.unwrap();
+    journal.grown(Position(7)).await;
+    let facts = read_all(&*journal, 0, 100).await;
+    let numbers: Vec<_> = facts.iter().map(|(_, fact)| number_of(fact).1).collect();
+    assert_eq!(numbers, (1..=8).collect::<Vec<_>>());
 }
 
 fn fact(what: What) -> Fact {

@@ -84,22 +84,21 @@ impl Devices for Sql {
 
     async fn seen(&self, seen: Vec<Seen>) -> Result<(), Fault> {
         self.write(move |c| {
-            let mut online = c.prepare_cached(
-                "UPDATE device SET online = ?2, address = coalesce(?3, address)
-                 WHERE iot_id = ?1 AND (online IS NULL OR online <= ?2)",
-            )?;
-            let mut offline = c.prepare_cached(
-                "UPDATE device SET offline = ?2
-                 WHERE iot_id = ?1 AND (offline IS NULL OR offline < ?2)",
+            // One statement for both ends of a session: most rows of a batch have both.
+            let mut update = c.prepare_cached(
+                "UPDATE device SET
+                     address = iif(online > ?2, address, coalesce(?3, address)),
+                     online = max(coalesce(?2, online), coalesce(online, ?2)),
+                     offline = max(coalesce(?4, offline), coalesce(offline, ?4))
+                 WHERE iot_id = ?1",
             )?;
             for seen in seen {
-                let id = seen.iot_id.as_str();
-                if let Some(time) = seen.online {
-                    online.execute((id, time.0, seen.address))?;
-                }
-                if let Some(time) = seen.offline {
-                    offline.execute((id, time.0))?;
-                }
+                update.execute((
+                    seen.iot_id.as_str(),
+                    seen.online.map(|time| time.0),
+                    seen.address,
+                    seen.offline.map(|time| time.0),
+                ))?;
             }
             Ok(())
         })

@@ -470,6 +470,10 @@ impl Session {
         if self.subscriptions.len() >= self.limits.subscriptions {
             return None;
         }
+        if self.subscriptions.is_empty() {
+            // Most sessions have one.
+            self.subscriptions.reserve_exact(1);
+        }
         self.subscriptions.push(subscription);
         Some(false)
     }
