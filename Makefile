@@ -55,8 +55,9 @@ hostile: ## a million altered packets of each MQTT version against a server; pri
 	$(CARGO) build --release --bin muster
 	$(CARGO) test --release -p tests --test hostile million -- --nocapture
 
+soak: export KILLS ?= 200
 soak: export MINUTES ?= 30
-soak: ## MINUTES=30 of a crowd that talks, comes and goes; writes target/soak/report.json
+soak: ## KILLS=200 kills under load, then MINUTES=30 of a crowd; writes target/soak/report.json
 	tools/setup build clients
 	$(CARGO) build --release --bin muster
 	$(CARGO) test --release -p tests --test endure -- --nocapture --test-threads 1

@@ -5,7 +5,9 @@ use crate::{
     chance::Chance,
     clients::{Publisher, Stage, Subscriber},
     kept::Kept,
+    number, report,
 };
+use serde_json::json;
 use std::{
     sync::atomic::Ordering::SeqCst,
     sync::mpsc::sync_channel,
@@ -123,6 +125,25 @@ fn play(broker: &mut impl Broker, kills: u64, mut chance: Chance, patience: Dura
     told
 }
 
+/// `KILLS` random kills (`make soak`: 200) under QoS 1 and 2, with sessions and retained messages,
+/// while publishers and subscribers lose their connections as well: whatever was acknowledged
+/// arrives, at QoS 2 once, in order; retained messages are the last ones; each start takes less
+/// than 5 s.
+#[test]
+fn no_acknowledged_message_is_lost_and_none_of_qos_2_comes_twice() {
+    let mut broker = Muster::start();
+    let kills = number("KILLS", 20);
+    let told = play(&mut broker, kills, Chance::told(), PATIENCE);
+    report(
+        "kills",
+        json!({
+            "kills": kills, "messages": told.summary,
+            "slowest_start_ms": told.slowest.as_millis() as u64, "broken": told.broken,
+        }),
+    );
+    assert!(told.broken.is_empty(), "{}\n{}", told.summary, first(&told));
+}
+
 /// Nobody is killed, but publishers and subscribers lose their connections all the time.
 #[test]
 fn clients_that_lose_their_connections_lose_no_message() {
@@ -130,7 +151,7 @@ fn clients_that_lose_their_connections_lose_no_message() {
     assert!(told.broken.is_empty(), "{}\n{}", told.summary, first(&told));
 }
 
-/// The test above can fail: a broker that forgets is found out.
+/// The tests above can fail: a broker that forgets is found out.
 #[test]
 fn a_broker_that_forgets_is_found_out() {
     let told = play(
