@@ -9,5 +9,6 @@ mod disk;
 mod memory;
 mod orders;
 mod postgres;
+mod pressure;
 mod scene;
 mod slow;

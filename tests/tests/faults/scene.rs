@@ -88,18 +88,9 @@ impl Scene {
 
     /// Posts a value at a time of its own, by which it is found again.
     pub fn post(&mut self, device: &mut Device) -> Post {
-        let number = self.sent;
-        self.sent += 1;
-        let topic = format!(
-            "/sys/{}/{}/thing/event/property/post",
-            self.product, device.name
-        );
-        let post = json!({
-            "id": number.to_string(), "version": "1.0",
-            "method": "thing.event.property.post",
-            "params": {"target": {"value": 5 + number % 30, "time": self.started + number}},
-        });
-        let id = device.line.publish(&topic, post.to_string().as_bytes());
+        let topic = self.topic(&device.name);
+        let (number, post) = self.next_post();
+        let id = device.line.publish(&topic, &post);
         loop {
             match device.line.receive() {
                 Some(Packet::PubAck(ack)) if ack.packet_id == id => {
@@ -111,9 +102,31 @@ impl Scene {
                 None => return Post::Refused(None),
             }
         }
-        let stored = self.stored.entry(device.name.clone()).or_default();
-        stored.insert(number);
+        self.is_stored(&device.name, number);
         Post::Stored
+    }
+
+    /// Where a device posts.
+    pub fn topic(&self, name: &str) -> String {
+        format!("/sys/{}/{name}/thing/event/property/post", self.product)
+    }
+
+    /// The number of the next post, and the post.
+    pub fn next_post(&mut self) -> (i64, Vec<u8>) {
+        let number = self.sent;
+        self.sent += 1;
+        let post = json!({
+            "id": number.to_string(), "version": "1.0",
+            "method": "thing.event.property.post",
+            "params": {"target": {"value": 5 + number % 30, "time": self.started + number}},
+        });
+        (number, post.to_string().into_bytes())
+    }
+
+    /// A post was acknowledged.
+    pub fn is_stored(&mut self, name: &str, number: i64) {
+        let stored = self.stored.entry(name.into()).or_default();
+        stored.insert(number);
     }
 
     /// Posts so often, and each must be stored.
