@@ -30,6 +30,15 @@ fn wrong(login: &Login) -> Login {
     login
 }
 
+/// Ends the hammering, also when the test fails.
+struct End<'a>(&'a AtomicBool);
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Relaxed);
+    }
+}
+
 /// [AL-3.1] One device that tries wrong passwords as fast as it can is answered late, counted, and
 /// told of in the audit log in few lines; hundreds behind the same address are let in at once, and
 /// so is the device itself when it shows what is right.
@@ -56,6 +65,7 @@ fn one_who_hammers_slows_nobody_but_itself() {
             }
             (tried, began.elapsed())
         });
+        let end = End(&done);
         // From here on it is known to be throttled.
         eventually("a late answer", || {
             (late.load(Relaxed) || hammer.is_finished()).then_some(())
@@ -68,7 +78,7 @@ fn one_who_hammers_slows_nobody_but_itself() {
             assert_eq!(verdict.reason, ReasonCode::Success);
         }
         let each = began.elapsed() / (GOOD + AGAIN) as u32;
-        done.store(true, Relaxed);
+        drop(end);
         let hammered = hammer.join().expect("each try is answered");
         assert!(each < PAUSE / 4, "a right login took {each:?}");
         hammered
