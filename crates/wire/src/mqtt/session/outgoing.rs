@@ -50,6 +50,11 @@ pub struct Counts {
     pub oversized: u64,
 }
 
+/// Messages among which an identifier is looked for one at a time.
+const FEW: usize = 64;
+/// Free identifiers that are looked for at once.
+const SPARE: usize = 256;
+
 #[derive(Debug)]
 struct Slot {
     id: PacketId,
@@ -77,6 +82,8 @@ pub(super) struct Outgoing {
     last_id: u16,
     /// How many identifiers behind `last_id` are known to be free.
     free_ids: u16,
+    /// Free identifiers that a search among many messages found, the next one last.
+    spare_ids: Vec<PacketId>,
     counts: Counts,
 }
 
@@ -90,6 +97,7 @@ impl Outgoing {
             slot_bytes: 0,
             last_id: 0,
             free_ids: u16::MAX,
+            spare_ids: Vec::new(),
             counts: Counts {
                 overflowed: 0,
                 offline: 0,
@@ -168,6 +176,7 @@ impl Outgoing {
         // New identifiers begin behind the last one that was given.
         self.last_id = id.get();
         self.free_ids = 0;
+        self.spare_ids = Vec::new();
     }
 
     pub(super) const fn counts(&self) -> &Counts {
@@ -339,14 +348,19 @@ impl Outgoing {
     }
 
     /// An identifier that no message of the session has [MQTT-2.2.1-4]; there is one, since the bounds are smaller than
-    /// their number. The messages are searched only when the run of free ones found before is used up.
+    /// their number. The messages are searched only when the free ones found before are used up.
     fn next_id(&mut self) -> PacketId {
+        if self.spare_ids.is_empty() && self.slots.len() + self.queue.len() > FEW {
+            self.search_ids();
+        }
+        if let Some(id) = self.spare_ids.pop() {
+            return id;
+        }
+        // Of few messages an idle session should not pay for more than two numbers.
         loop {
             if self.free_ids == 0 {
-                let slots = self.slots.iter().map(|slot| slot.id);
-                let taken = slots.chain(self.queue.iter().map(|(id, _)| *id));
                 let before = |id: PacketId| id.get().wrapping_sub(self.last_id).wrapping_sub(1);
-                self.free_ids = taken.map(before).min().unwrap_or(u16::MAX);
+                self.free_ids = self.ids().map(before).min().unwrap_or(u16::MAX);
             }
             self.last_id = self.last_id.wrapping_add(1);
             if self.free_ids == 0 {
@@ -357,6 +371,34 @@ impl Outgoing {
                 return id;
             }
         }
+    }
+
+    /// The identifiers that messages have.
+    fn ids(&self) -> impl Iterator<Item = PacketId> {
+        let slots = self.slots.iter().map(|slot| slot.id);
+        slots.chain(self.queue.iter().map(|(id, _)| *id))
+    }
+
+    /// Finds the next free identifiers all at once, as one search costs as much as there are messages.
+    fn search_ids(&mut self) {
+        let mut taken = [0_u64; 1024];
+        for id in self.ids() {
+            taken[usize::from(id.get()) / 64] |= 1 << (id.get() % 64);
+        }
+        let mut spare = Vec::with_capacity(SPARE);
+        let mut at = self.last_id;
+        for _ in 0..u16::MAX {
+            at = at.checked_add(1).unwrap_or(1);
+            let free = taken[usize::from(at) / 64] & (1 << (at % 64)) == 0;
+            if let Some(id) = PacketId::new(at).filter(|_| free) {
+                spare.push(id);
+            }
+            if spare.len() == SPARE {
+                break;
+            }
+        }
+        spare.reverse();
+        (self.last_id, self.free_ids, self.spare_ids) = (at, 0, spare);
     }
 
     fn find(&self, id: PacketId) -> Option<usize> {

@@ -303,6 +303,29 @@ fn every_packet_identifier_can_be_in_flight() {
 }
 
 #[test]
+fn among_many_messages_identifiers_are_unique_however_often_they_went_round() {
+    // [MQTT-2.2.1-4]
+    let mut line = Line::new(
+        V311,
+        Limits {
+            overflow: Overflow::DropOldest,
+            queued: 1_000,
+            queued_bytes: usize::MAX,
+            ..limits()
+        },
+    );
+    assert_eq!(line.offer(delivery("stays", AtLeastOnce)).0, Offer::Sent);
+    line.session.detach(0);
+    for _ in 0..200_000 {
+        let _ = line.offer(delivery("x", AtLeastOnce));
+    }
+    let ids: std::collections::BTreeSet<_> =
+        line.session.outgoing.due().map(|due| due.id).collect();
+    assert_eq!(ids.len(), 1_001);
+    assert!(ids.contains(&PacketId::MIN));
+}
+
+#[test]
 fn a_full_queue_does_what_its_policy_says() {
     for (overflow, offer, left, overflowed) in [
         (Overflow::Refuse, Offer::Refused, ["1", "2", "3"], 0),
