@@ -4,6 +4,7 @@ use serde_json::json;
 use std::io::Read;
 use tests::{
     Client, Server,
+    http::{rpc_call, send_rpc},
     mqtt::{Login, Mqtt},
     server::App,
 };
@@ -557,7 +558,8 @@ fn handshake(port: u16, options: &[&str]) -> bool {
 /// [AL-3.1] `mosquitto_pub`, `mosquitto_sub` and paho-mqtt are MQTT clients like any other.
 #[test]
 fn mosquitto_and_paho_meet_on_a_topic_of_the_device() {
-    let house = House::open();
+    let mut house = House::open();
+    let key = house.server.key();
     let product = &house.product;
     house.server.cli(&[
         "product",
@@ -618,12 +620,20 @@ fn mosquitto_and_paho_meet_on_a_topic_of_the_device() {
         subscriber.wait().expect("it ends").success(),
         "subscribed, in a session that is kept"
     );
-    let published = std::process::Command::new("mosquitto_pub")
-        .args(options)
-        .args(["-c", "-t", &topic, "-m", "kept for later"])
-        .status()
-        .expect("mosquitto_pub is there");
-    assert!(published.success());
+    // Not by mosquitto_pub in the same session, which might take the message itself.
+    let call = rpc_call(
+        &key,
+        "POST",
+        "Pub",
+        &[
+            ("ProductKey", product),
+            ("TopicFullName", &topic),
+            ("MessageContent", "a2VwdCBmb3IgbGF0ZXI="),
+            ("Qos", "1"),
+        ],
+    );
+    let sent = send_rpc(house.server.address("http"), "POST", &call);
+    assert_eq!(sent.json()["Success"], true);
     let mut subscriber = std::process::Command::new("mosquitto_sub")
         .args(options)
         .args(["-c", "-t", &topic, "-C", "1", "-W", "30"])

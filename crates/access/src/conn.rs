@@ -633,6 +633,9 @@ impl<S: Duplex> Conn<S> {
         let forget = end == End::Told(CloseReason::Deleted);
         // What was answered before the end goes out before it: CONNACK above all, as no DISCONNECT
         // may come without it (MQTT 5 §3.14).
+        if end != End::Gone {
+            let _ = timeout(AFTERMATH, self.seat.settled(self.client.id())).await;
+        }
         let mut words = std::mem::take(&mut self.writing);
         let (rest, greeted) = self.seat.rest(self.client.id());
         words.extend_from_slice(&rest);

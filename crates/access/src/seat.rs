@@ -17,6 +17,7 @@ use model::{
 use parking_lot::{Mutex, MutexGuard};
 use std::{
     collections::{HashMap, VecDeque},
+    future::poll_fn,
     num::{NonZeroU16, NonZeroU32},
     sync::Arc,
     task::{Context, Poll, Waker},
@@ -279,6 +280,26 @@ impl Seat {
         Poll::Pending
     }
 
+    /// Returns when nothing that a connection was to be told by now is held back any more, or cannot
+    /// be told for trouble with the disk.
+    pub(crate) async fn settled(&self, session: SessionId) {
+        let Some(ledger) = &self.ledger else { return };
+        let last = {
+            let mut state = self.lock();
+            state.live_of(session).and_then(|live| live.last_held())
+        };
+        let Some(last) = last else { return };
+        let number = std::ptr::from_ref(self).addr();
+        poll_fn(|cx| {
+            if ledger.synced() >= last || ledger.is_troubled() {
+                return Poll::Ready(());
+            }
+            ledger.wake_at(last, number, cx.waker());
+            Poll::Pending
+        })
+        .await;
+    }
+
     /// What waits to be written, for a connection that ends and will not poll again; and whether
     /// its client has had, or has with that, its CONNACK.
     pub(crate) fn rest(&self, session: SessionId) -> (BytesMut, bool) {
@@ -467,6 +488,11 @@ impl Live {
 
     fn first_held(&self) -> Option<u64> {
         let (position, _) = self.held.as_ref()?.front()?;
+        Some(*position)
+    }
+
+    fn last_held(&self) -> Option<u64> {
+        let (position, _) = self.held.as_ref()?.back()?;
         Some(*position)
     }
 
