@@ -173,10 +173,14 @@ async fn listen(mut client: Client, line: Rc<Line>) {
         if line.publishers.get() == 0 && line.delivered.get() >= line.sent.get() {
             return;
         }
-        let Ok(came) = timeout(LOST, client.next()).await else {
-            return;
+        let mut packet = tokio::select! {
+            came = timeout(LOST, client.next()) => {
+                let Ok(packet) = came else { return };
+                packet
+            }
+            // The last publisher may leave after its last message came.
+            () = line.moved.notified() => continue,
         };
-        let mut packet = came;
         while let Some(came) = packet {
             match came {
                 Packet::Publish(message) => {
