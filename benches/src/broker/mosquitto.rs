@@ -36,7 +36,8 @@ impl Mosquitto {
         let folder = TempDir::new().expect("a temporary folder");
         let path = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
         password_file(&folder.path().join("passwords"));
-        let rights = "pattern readwrite loop/%u\ntopic readwrite free/#\n";
+        // `topic` lines that follow no `user` line are rights of clients without a name.
+        let rights = "pattern readwrite loop/%u\npattern readwrite free/#\n";
         fs::write(path("rights"), rights).expect("a writable folder");
         let (plain, tls) = (free_port(), free_port());
         let certificates = muster.tls_folder();

@@ -125,6 +125,7 @@ async fn run(broker: &dyn Broker, of: fn(usize) -> usize, subscribers: usize) ->
     let spent = cpu(broker.pid()) - before;
     let delivered: u64 = lines.iter().map(|line| line.delivered.get()).sum();
     let sent: u64 = lines.iter().map(|line| line.sent.get()).sum();
+    assert!(delivered > 0, "{} delivers nothing", broker.name());
     Flood {
         cpu_each: spent / delivered as f64,
         rate: delivered as f64 / seconds,
