@@ -114,6 +114,19 @@ async fn al_2_1_states_are_told_in_the_vendors_words() {
             );
         }
     }
+    // When a device came is noted behind its login.
+    let one = [("ProductKey", key.as_str()), ("DeviceName.1", "online")];
+    let noted = async {
+        loop {
+            let tree = stage.ok("BatchGetDeviceState", &one).await;
+            let row = &tree["DeviceStatusList"]["DeviceStatus"][0];
+            if row["LastOnlineTime"] != "" {
+                break;
+            }
+        }
+    };
+    let noted = tokio::time::timeout(std::time::Duration::from_secs(10), noted).await;
+    noted.expect("it is noted soon");
     let names: Vec<_> = states.iter().map(|state| state.0).collect();
     let names = numbered("DeviceName", &[&names[..], &["nobody"]].concat());
     let product = [("ProductKey", key.as_str())];
