@@ -16,6 +16,7 @@ pub mod event;
 pub mod firmware;
 pub mod history;
 pub mod limits;
+pub mod link;
 pub mod message;
 pub mod metrics;
 pub mod product;
@@ -34,7 +35,7 @@ use limits::Limits;
 use metrics::Metrics;
 use model::{error::Fault, id::Time, port::Ports};
 use std::sync::{
-    Arc,
+    Arc, OnceLock,
     atomic::{AtomicU64, Ordering},
 };
 use vault::{Vault, VaultError};
@@ -51,6 +52,7 @@ pub struct Hub {
     pub(crate) callers: account::Callers,
     pub(crate) calls: command::Calls,
     pub(crate) pace: history::Pace,
+    links_at: OnceLock<String>,
     sessions: AtomicU64,
 }
 
@@ -99,6 +101,7 @@ impl Hub {
             callers: account::Callers::default(),
             calls: command::Calls::default(),
             pace: history::Pace::default(),
+            links_at: OnceLock::new(),
             sessions: AtomicU64::new(u64::from_be_bytes(first)),
         };
         hub.audit_open().await?;

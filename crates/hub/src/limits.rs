@@ -52,6 +52,14 @@ pub struct Limits {
     pub audit_failures: u32,
     /// How long facts stay in the journal once all its readers are past them, in milliseconds.
     pub journal: i64,
+    /// How long a download link is good, in milliseconds (seed 001 §4: 24 hours).
+    pub link_life: i64,
+    /// Bytes of a file of a firmware package.
+    pub firmware: u64,
+    /// Firmware packages of an account.
+    pub firmwares: u64,
+    /// Campaigns of an account.
+    pub campaigns: u64,
 }
 
 const DAY: i64 = 24 * 60 * 60 * 1000;
@@ -81,6 +89,10 @@ impl Default for Limits {
             policies: 1_500,
             audit_failures: 100,
             journal: 7 * DAY,
+            link_life: DAY,
+            firmware: 1024 * 1024 * 1024,
+            firmwares: 10_000,
+            campaigns: 10_000,
         }
     }
 }

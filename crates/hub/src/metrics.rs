@@ -23,6 +23,8 @@ pub struct Metrics {
     throttled: Family<Answer, Counter>,
     dropped: Family<Reason, Counter>,
     commands: Family<Step, Counter>,
+    downloads: Family<Outcome, Counter>,
+    upgrades: Family<Step, Counter>,
     audited: Counter,
     anew: Counter,
     sessions: Gauge,
@@ -77,6 +79,11 @@ struct Answer {
     answer: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Outcome {
+    outcome: &'static str,
+}
+
 impl Default for Metrics {
     fn default() -> Self {
         let mut registry = Registry::with_prefix("muster");
@@ -111,6 +118,16 @@ impl Default for Metrics {
             "Failed logins that were answered late or not at all, for too many before them",
         );
         let commands = counters(&mut registry, "commands", "Commands to devices, by step");
+        let downloads = counters(
+            &mut registry,
+            "downloads",
+            "Downloads over signed links, by what became of them",
+        );
+        let upgrades = counters(
+            &mut registry,
+            "upgrades",
+            "Devices of firmware campaigns, by the step that they came to",
+        );
         let audited = Counter::default();
         registry.register(
             "audit_lines",
@@ -161,6 +178,8 @@ impl Default for Metrics {
             throttled,
             dropped,
             commands,
+            downloads,
+            upgrades,
             audited,
             anew,
             sessions,
@@ -226,6 +245,17 @@ impl Metrics {
     /// A command took a step: `stored`, `sent`, `answered`, `refused`, `expired`.
     pub fn command(&self, step: &'static str, count: u64) {
         self.commands.get_or_create(&Step { step }).inc_by(count);
+    }
+
+    /// A download over a link ended: `ok`, `broken`, `expired`, `forged`, `gone`, `range`, `busy`,
+    /// `fault`.
+    pub fn download(&self, outcome: &'static str) {
+        self.downloads.get_or_create(&Outcome { outcome }).inc();
+    }
+
+    /// Devices of campaigns came to a step.
+    pub fn upgrade(&self, step: &'static str, count: u64) {
+        self.upgrades.get_or_create(&Step { step }).inc_by(count);
     }
 
     /// Lines were added to the audit log.

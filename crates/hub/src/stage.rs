@@ -120,6 +120,7 @@ impl Stage {
             bus: store.bus,
             audit: store.audit,
             archive: store.archive,
+            blobs: store.blobs,
             clock: clock.clone(),
             random: Arc::new(Counted(AtomicU64::new(1))),
         });

@@ -45,6 +45,8 @@ pub struct Ports {
     pub audit: Arc<dyn Audit>,
     /// All that the row-keeping ports keep, as rows.
     pub archive: Arc<dyn Archive>,
+    /// Files.
+    pub blobs: Arc<dyn Blobs>,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// Chance.
@@ -528,4 +530,27 @@ pub trait Audit: Send + Sync {
     async fn last(&self) -> Result<Option<AuditRecord>, Fault>;
     /// Lines after `after`, in order.
     async fn page(&self, after: u64, most: usize) -> Result<Vec<AuditRecord>, Fault>;
+}
+
+/// A file that is being written; dropped before `finish`, it never was.
+#[async_trait]
+pub trait BlobWriter: Send {
+    /// Adds bytes at the end.
+    async fn write(&mut self, bytes: Bytes) -> Result<(), Fault>;
+    /// Makes the file be there under its name, whole and on disk.
+    async fn finish(self: Box<Self>) -> Result<(), Fault>;
+}
+
+/// Files that are written once and read often: firmware, documents for devices. A name is 1 to 64
+/// lower-case letters, digits and `-`; a file does not change once it is there.
+#[async_trait]
+pub trait Blobs: Send + Sync {
+    /// Begins a file; it is there once its writer has finished, in place of one of that name.
+    async fn create(&self, name: &str) -> Result<Box<dyn BlobWriter>, Fault>;
+    /// How many bytes it has; none when there is no such file.
+    async fn size(&self, name: &str) -> Result<Option<u64>, Fault>;
+    /// Its bytes from `from` on, at most `most`; fewer only at its end.
+    async fn read(&self, name: &str, from: u64, most: usize) -> Result<Bytes, Fault>;
+    /// Forgets it; false when it was not there.
+    async fn remove(&self, name: &str) -> Result<bool, Fault>;
 }

@@ -238,6 +238,9 @@ pub struct Public {
     pub http_port: Option<u16>,
     /// Port for HTTPS; without it, the one listened on.
     pub https_port: Option<u16>,
+    /// Where devices fetch firmware and documents, as scheme, host and port; without it, the HTTPS
+    /// listener (or else the HTTP one) under `host` or the name of the machine.
+    pub download_url: Option<String>,
 }
 
 /// What is refused unless it is turned on.
@@ -307,6 +310,14 @@ pub struct Sockets {
     pub body: u64,
     /// How long a stop waits for connections to end.
     pub stop: u64,
+    /// Downloads at once; more are told to come again.
+    pub downloads: usize,
+    /// Bytes a second of one download.
+    pub download_rate: u64,
+    /// Bytes a second of all downloads together.
+    pub downloads_rate: u64,
+    /// Uploads of firmware at once; more are told to come again.
+    pub uploads: usize,
 }
 
 /// What happens to a message that finds the queue of a session full.
@@ -411,6 +422,7 @@ impl Default for Config {
                 mqtts_port: None,
                 http_port: None,
                 https_port: None,
+                download_url: None,
             },
             security: Security {
                 insecure_device_http: false,
@@ -442,6 +454,10 @@ impl Default for Config {
                 body_memory: 256 * 1024 * 1024,
                 body: 30_000,
                 stop: 10_000,
+                downloads: 256,
+                download_rate: 16 << 20,
+                downloads_rate: 128 << 20,
+                uploads: 16,
             },
             log: Log {
                 format: LogFormat::Text,

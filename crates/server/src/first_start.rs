@@ -224,6 +224,29 @@ pub(crate) fn names(config: &Config) -> Vec<String> {
     once
 }
 
+/// Where devices fetch files: as configured, or at the HTTPS listener, or else at the HTTP one.
+pub(crate) fn download_url(
+    config: &Config,
+    https: Option<SocketAddr>,
+    http: Option<SocketAddr>,
+) -> String {
+    if let Some(url) = &config.public.download_url {
+        return url.clone();
+    }
+    let (scheme, address, port) = match (https, http) {
+        (Some(address), _) => ("https", address, config.public.https_port),
+        (None, Some(address)) => ("http", address, config.public.http_port),
+        (None, None) => return String::new(),
+    };
+    let host = match (&config.public.host, address.ip()) {
+        (Some(host), _) => host.clone(),
+        (None, ip) if ip.is_unspecified() => machine_name().unwrap_or_else(|| "localhost".into()),
+        (None, IpAddr::V6(ip)) => format!("[{ip}]"),
+        (None, IpAddr::V4(ip)) => ip.to_string(),
+    };
+    format!("{scheme}://{host}:{}", port.unwrap_or(address.port()))
+}
+
 /// The name that this machine gives itself.
 pub(crate) fn machine_name() -> Option<String> {
     let system = rustix::system::uname();

@@ -39,6 +39,17 @@ pub fn backup_read(data: &[u8]) {
     crate::backup::fuzz(data);
 }
 
+/// A Range header for files of several sizes: what it asks for lies in the file.
+pub fn range(data: &[u8]) {
+    use crate::download::{Part, read_range};
+    let header = String::from_utf8_lossy(data);
+    for size in [0, 1, 1000, u64::MAX] {
+        if let Part::Of(from, to) = read_range(&header, size) {
+            assert!(from < to && to <= size);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -71,6 +82,19 @@ mod tests {
                 }
             }
             admin_claim(&bytes);
+        }
+    }
+
+    #[test]
+    fn no_range_reaches_past_its_file() {
+        let mut chance = [0; 24];
+        for _ in 0..4_000 {
+            SystemRandom.fill(&mut chance);
+            let letters = b"bytes=0123456789,- ";
+            let pick = |byte: &u8| letters[usize::from(*byte) % letters.len()];
+            let tail: Vec<u8> = chance.iter().map(pick).collect();
+            range(&[b"bytes=", &tail[..usize::from(chance[0]) % 24]].concat());
+            range(&chance);
         }
     }
 }

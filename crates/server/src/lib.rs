@@ -11,6 +11,7 @@ mod backup;
 pub mod cli;
 pub mod config;
 mod doctor;
+mod download;
 pub mod engine;
 mod first_start;
 #[cfg(any(test, fuzzing))]

@@ -7,6 +7,7 @@ use crate::{
     },
     backup,
     config::{self, Config, PlainTls, Socket},
+    download,
     engine::{self, SystemRandom, WallClock},
     first_start::{self, FirstStart},
     http::{Front, stopped},
@@ -179,6 +180,11 @@ pub async fn start_with(
 
     let reserved = reserve(&config).map_err(StartError::Listen)?;
     let addresses = reserved.addresses.clone();
+    hub.links_at(first_start::download_url(
+        &config,
+        addresses.https,
+        addresses.http,
+    ));
     let ready = Arc::new(Ready::new(
         hub.clone(),
         ports.clone(),
@@ -208,7 +214,8 @@ pub async fn start_with(
     let all = own
         .clone()
         .merge(aliyun::device::http::routes(alink.clone()))
-        .merge(aliyun::pop::routes(hub.clone()));
+        .merge(aliyun::pop::routes(hub.clone()))
+        .merge(download::routes(hub.clone(), &config.sockets));
     let body = Duration::from_millis(config.sockets.body);
     let front = Front::new(all, config.sockets.body_memory, body);
     let local = Front::new(own, config.sockets.body_memory, body);
@@ -395,6 +402,7 @@ pub(crate) fn ports(store: Store, clock: Arc<dyn Clock>, random: Arc<dyn Random>
         bus: store.bus,
         audit: store.audit,
         archive: store.archive,
+        blobs: store.blobs,
         clock,
         random,
     }

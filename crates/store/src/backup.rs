@@ -249,7 +249,9 @@ fn files_of(data: &Path, folder: &str) -> Result<Vec<Part>, Fault> {
             if *is_folder || name.ends_with(".new") {
                 continue;
             }
-            let sealed = name.ends_with(".log") && last.is_some_and(|(last, _)| last != name);
+            let grown = name.ends_with(".log") && last.is_some_and(|(last, _)| last != name);
+            // A blob never changes once it has its name.
+            let sealed = grown || folder == crate::blobs::FOLDER;
             match part(data, &format!("{folder}/{name}"), sealed)? {
                 Some(part) => parts.push(part),
                 None => whole = false,

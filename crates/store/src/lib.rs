@@ -6,6 +6,7 @@
 //! of the product and no vendor.
 
 pub mod backup;
+mod blobs;
 mod bus;
 mod fault;
 #[cfg(any(test, fuzzing))]
@@ -25,7 +26,8 @@ use model::{
     error::Fault,
     id::NodeId,
     port::{
-        Audit, Bus, Catalog, Commands, Devices, Journal, Log, Nonces, Presence, Secrets, Series,
+        Audit, Blobs, Bus, Catalog, Commands, Devices, Journal, Log, Nonces, Presence, Secrets,
+        Series,
     },
 };
 use std::{path::Path, sync::Arc};
@@ -86,6 +88,8 @@ pub struct Store {
     pub audit: Arc<dyn Audit>,
     /// All of these as rows, to move to another engine.
     pub archive: Arc<dyn Archive>,
+    /// Files.
+    pub blobs: Arc<dyn Blobs>,
     /// Takes copies of the folder while it is in use.
     pub copier: Arc<backup::Copier>,
     /// What MQTT sessions went through.
@@ -168,6 +172,7 @@ impl Store {
             journal: log,
             presence: Arc::new(presence::Places::default()),
             bus: Arc::new(bus::Loop::new(options)),
+            blobs: Arc::new(blobs::Files::open(home)?),
             copier: Arc::new(copier),
             sessions: Arc::new(log::Records::open(home, "sessions", options)?),
         })

@@ -87,6 +87,7 @@ impl House {
             bus: store.bus,
             audit: store.audit,
             archive: store.archive,
+            blobs: store.blobs,
             clock: Arc::new(Stopped),
             random: Arc::new(Counted(AtomicU64::new(1))),
         };

@@ -108,6 +108,9 @@ pub(super) fn advice(key: &str) -> &'static str {
         "public.host" => {
             "write a host name or an address without scheme and port, such as \"iot.example.com\""
         }
+        "public.download_url" => {
+            "write scheme, host and port without a path, such as \"https://iot.example.com:8443\""
+        }
         "sockets.overflow" => "write \"refuse\", \"drop-oldest\" or \"drop-newest\"",
         "log.format" => "write \"text\" or \"json\"",
         "log.level" => {
@@ -361,6 +364,15 @@ fn tls(check: &mut Check<'_>) {
 
 fn public(check: &mut Check<'_>) {
     let public = check.loaded.config.public.clone();
+    if let Some(url) = &public.download_url {
+        let host = url
+            .strip_prefix("https://")
+            .or_else(|| url.strip_prefix("http://"));
+        let odd = |c: char| c.is_whitespace() || c.is_control() || "/?#@\"'<>\\".contains(c);
+        if host.is_none_or(|host| host.is_empty() || host.contains(odd)) {
+            check.wrong("public.download_url", format!("{url:?} is no such address"));
+        }
+    }
     if let Some(host) = &public.host
         && !is_host(host)
     {
