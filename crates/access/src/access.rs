@@ -7,13 +7,19 @@ use crate::{
     farewell::Farewell,
     ledger::{Ledger, replay::Replay},
     listen,
-    router::{Keeping, SessionView, epoch},
+    router::{Keeping, SessionView, Totals, epoch},
     settings::{Bounds, Keep, Settings},
     signals,
 };
 use hub::{Hub, edge::Dialect};
 use model::{id::IotId, port::Bus};
-use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    io,
+    net::SocketAddr,
+    sync::{Arc, Weak},
+    time::Duration,
+};
 use tokio::{
     sync::mpsc,
     time::{MissedTickBehavior, interval, timeout},
@@ -64,19 +70,22 @@ impl Access {
         let (keeping, mut replay) = read_ledger(keep, &bounds)?;
         let mut sockets = Vec::new();
         let mut addresses = Vec::new();
-        let devices = Hall::of_devices(&bounds, keeping.clone());
+        let devices = Hall::of_devices(&bounds, keeping.clone(), &desk);
         let mut halls = vec![devices.clone()];
         for mut listener in listeners {
             let hall = match listener.plain.take() {
                 None => devices.clone(),
                 Some(plain) => {
-                    let rules = Rules::new(plain)
-                        .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
                     let keeping = Keeping {
-                        hall: format!("plain {}", halls.len()).into(),
+                        hall: plain.name.clone(),
                         ..keeping.clone()
                     };
-                    let hall = Hall::of_guests(&bounds, rules, keeping);
+                    let invalid = |error| io::Error::new(io::ErrorKind::InvalidInput, error);
+                    if halls.iter().any(|hall| *hall.router.hall() == *plain.name) {
+                        return Err(invalid(format!("two listeners are named {}", plain.name)));
+                    }
+                    let rules = Rules::new(plain).map_err(invalid)?;
+                    let hall = Hall::of_guests(&bounds, rules, keeping, &desk);
                     halls.push(hall.clone());
                     hall
                 }
@@ -150,6 +159,7 @@ fn restore(halls: &[Arc<Hall>], replay: &mut Replay) {
         for message in replay.retained(hall.router.hall()) {
             hall.router.restore_retained(message);
         }
+        hall.router.sweep();
     }
     if sessions > 0 {
         info!(sessions, "sessions go on");
@@ -200,9 +210,9 @@ impl Running {
         &self.addresses
     }
 
-    /// What there is of the session of a device.
-    pub fn session(&self, device: &IotId) -> Option<SessionView> {
-        self.gate.devices.view(device.as_str())
+    /// What there is of sessions, for as long as access is open.
+    pub fn sessions(&self) -> Sessions {
+        Sessions(Arc::downgrade(&self.gate))
     }
 
     /// Stops: nobody is let in any more, devices are told, their sessions are closed in the hub.
@@ -217,6 +227,37 @@ impl Running {
             warn!("some connections did not end in time");
         }
         gate.advance(Stage::GivingUp);
+    }
+}
+
+/// A view of all sessions.
+#[derive(Clone)]
+pub struct Sessions(Weak<Gate>);
+
+impl Sessions {
+    /// What there is of the session of a device.
+    pub fn of_device(&self, device: &IotId) -> Option<SessionView> {
+        self.0.upgrade()?.devices.view(device.as_str())
+    }
+
+    /// What there is of the session that a client of a plain listener has under this client id.
+    pub fn of_guest(&self, client_id: &str) -> Option<SessionView> {
+        let gate = self.0.upgrade()?;
+        let guests = gate.halls.iter().filter(|hall| hall.rules.is_some());
+        guests
+            .map(|hall| hall.router.view(client_id))
+            .find_map(|view| view)
+    }
+
+    /// Sums over all sessions.
+    pub fn totals(&self) -> Totals {
+        let mut totals = Totals::default();
+        if let Some(gate) = self.0.upgrade() {
+            for hall in &gate.halls {
+                totals += hall.router.totals();
+            }
+        }
+        totals
     }
 }
 

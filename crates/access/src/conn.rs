@@ -296,7 +296,7 @@ impl<S: Duplex> Conn<S> {
         self.share
             .hold(input + self.writing.capacity() + self.work_bytes);
         if self.share.is_too_much() && self.working.is_none() {
-            self.gate.desk.dropped("no memory");
+            self.gate.desk.dropped("no memory", 1);
             return Err(End::TooMuch);
         }
         if self.line.input.len() <= FREE || self.working.is_some() {
@@ -407,7 +407,7 @@ impl<S: Duplex> Conn<S> {
             if !self.profile.lenient {
                 return Err(End::NotAllowed);
             }
-            self.gate.desk.dropped("unauthorised");
+            self.gate.desk.dropped("unauthorised", 1);
             if let Some(ticket) = ticket {
                 // Only MQTT 5 has a word for it.
                 let reason = if self.version.is_v5() {

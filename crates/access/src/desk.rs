@@ -20,8 +20,8 @@ pub(crate) trait Desk: Send + Sync {
     fn up(&self);
     /// Counts messages to devices.
     fn down(&self, count: u64);
-    /// Counts a message that was dropped.
-    fn dropped(&self, reason: &'static str);
+    /// Counts messages that were dropped.
+    fn dropped(&self, reason: &'static str, count: u64);
     /// Counts a login that failed too often to be answered at once.
     fn throttled(&self, answer: &'static str);
 }
@@ -52,8 +52,8 @@ impl Desk for Hub {
         self.metrics().messages_down(count);
     }
 
-    fn dropped(&self, reason: &'static str) {
-        self.metrics().publish_dropped(reason);
+    fn dropped(&self, reason: &'static str, count: u64) {
+        self.metrics().publishes_dropped(reason, count);
     }
 
     fn throttled(&self, answer: &'static str) {

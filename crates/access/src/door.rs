@@ -35,16 +35,23 @@ pub(crate) struct Hall {
 }
 
 impl Hall {
-    pub(crate) fn of_devices(bounds: &Bounds, keeping: Keeping) -> Arc<Self> {
+    pub(crate) fn of_devices(bounds: &Bounds, keeping: Keeping, desk: &Arc<dyn Desk>) -> Arc<Self> {
+        let router = Router::new(bounds, Terms::of(bounds), keeping, desk.clone());
         Arc::new(Self {
-            router: Arc::new(Router::new(bounds, Terms::of(bounds), keeping)),
+            router: Arc::new(router),
             rules: None,
         })
     }
 
-    pub(crate) fn of_guests(bounds: &Bounds, rules: Rules, keeping: Keeping) -> Arc<Self> {
+    pub(crate) fn of_guests(
+        bounds: &Bounds,
+        rules: Rules,
+        keeping: Keeping,
+        desk: &Arc<dyn Desk>,
+    ) -> Arc<Self> {
+        let router = Router::new(bounds, rules.plain.terms.clone(), keeping, desk.clone());
         Arc::new(Self {
-            router: Arc::new(Router::new(bounds, rules.plain.terms.clone(), keeping)),
+            router: Arc::new(router),
             rules: Some(Arc::new(rules)),
         })
     }
@@ -102,13 +109,10 @@ impl Gate {
         self.stage.send_replace(stage);
     }
 
-    /// Counts what became of messages to devices.
+    /// Counts messages that went to their receivers; those that were dropped are counted there.
     pub(crate) fn count(&self, tally: Tally) {
         if tally.on > 0 {
             self.desk.down(tally.on);
-        }
-        for _ in 0..tally.dropped {
-            self.desk.dropped("not taken");
         }
     }
 

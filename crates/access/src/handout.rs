@@ -57,7 +57,7 @@ pub(crate) fn hand_out(
     if book.is_some()
         && let Some(reason) = router.objection(message.as_ref(), &receivers)
     {
-        gate.desk.dropped("refused");
+        gate.desk.dropped("refused", 1);
         return tell(reason, 0);
     }
     // What a device says is for us in the first place: it is answered first.
@@ -77,6 +77,7 @@ pub(crate) fn hand_out(
         }
         tally += heard;
         if message.retain && !router.retain(&message, &mut book) {
+            gate.desk.dropped("not retained", 1);
             tally.add(Handed::Dropped);
             if answer.tells_of_others {
                 reason = ReasonCode::QuotaExceeded;

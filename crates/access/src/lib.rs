@@ -31,8 +31,8 @@ pub mod tls;
 mod websocket;
 mod will;
 
-pub use access::{Access, Running};
+pub use access::{Access, Running, Sessions};
 pub use listen::{BoxedStream, Duplex, HttpService};
-pub use router::SessionView;
+pub use router::{SessionView, Totals};
 pub use settings::{Bounds, Keep, Listener, Plain, Porter, Security, Settings, Speaks, Terms};
 pub use wire::mqtt::Overflow;

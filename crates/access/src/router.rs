@@ -6,25 +6,30 @@
 //! order: a turn of the ledger, a shard, a seat, the tree of filters, the list of those away; a publisher looks its
 //! receivers up first and takes their seats' locks one by one afterwards.
 
+mod hand;
 mod kept;
+mod retained;
+mod view;
 
-pub use kept::SessionView;
+pub(crate) use hand::{Legacy, Tally};
 pub(crate) use kept::epoch;
+pub use view::{SessionView, Totals};
 
 use crate::{
+    desk::Desk,
     ledger::{Ledger, Turn, change::Change},
-    seat::{Arrival, Closing, Handed, Owner, Seat, State},
+    seat::{Arrival, Closing, Common, Owner, Seat, State},
     settings::{Bounds, Terms},
 };
 use model::{
-    id::{IotId, ProductKey, SessionId},
-    port::{Audience, CloseReason},
+    id::{IotId, SessionId},
+    port::CloseReason,
 };
 use parking_lot::{Mutex, RwLock};
+use retained::Retained;
 use std::{
     collections::{BTreeMap, HashMap, VecDeque, hash_map::RandomState},
     hash::{BuildHasher, Hash, Hasher},
-    ops::AddAssign,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
@@ -33,8 +38,8 @@ use std::{
 };
 use tokio::time::Instant;
 use wire::mqtt::{
-    Delivery, Expiry, Grant, Link, Message, Millis, Overflow, QoS, ReasonCode, Rest,
-    RetainHandling, Subscribe, Subscription, Subscriptions, TopicFilter, TopicName, Unsubscribe,
+    Delivery, Expiry, Link, Millis, QoS, ReasonCode, Rest, Subscribe, Subscriptions, TopicFilter,
+    Unsubscribe,
 };
 
 const SHARDS: usize = 64;
@@ -55,9 +60,7 @@ pub(crate) struct Router {
     closed: Mutex<VecDeque<Closed>>,
     stopping: AtomicBool,
     retained: Mutex<Retained>,
-    bounds: Bounds,
-    terms: Arc<Terms>,
-    ledger: Option<Arc<Ledger>>,
+    common: Arc<Common>,
     /// What the ledger calls this router.
     hall: Box<str>,
     /// The wall clock's time when `started` was, so that what is written down is understood later.
@@ -70,13 +73,6 @@ struct Closed {
     iot_id: IotId,
     session: Option<SessionId>,
     reason: CloseReason,
-}
-
-struct Retained {
-    messages: BTreeMap<String, Arc<Message>>,
-    bytes: usize,
-    /// The bounds of both.
-    most: (usize, usize),
 }
 
 /// A subscriber of a filter, and the group in which it shares.
@@ -128,30 +124,6 @@ pub(crate) enum Kept {
     TakenOver,
 }
 
-/// How many messages were handed on, and how many were dropped.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Tally {
-    pub(crate) on: u64,
-    pub(crate) dropped: u64,
-}
-
-impl Tally {
-    pub(crate) fn add(&mut self, handed: Handed) {
-        match handed {
-            Handed::On => self.on += 1,
-            Handed::Dropped => self.dropped += 1,
-            Handed::Unwanted => {}
-        }
-    }
-}
-
-impl AddAssign for Tally {
-    fn add_assign(&mut self, other: Self) {
-        self.on += other.on;
-        self.dropped += other.dropped;
-    }
-}
-
 /// Where a router writes down what has to last.
 #[derive(Clone, Default)]
 pub(crate) struct Keeping {
@@ -160,33 +132,19 @@ pub(crate) struct Keeping {
     pub(crate) epoch: Millis,
 }
 
-/// Who subscribes to a topic.
-#[derive(Default)]
-pub(crate) struct Receivers {
-    seats: Vec<Arc<Seat>>,
-    groups: HashMap<Box<str>, Vec<Arc<Seat>>>,
-}
-
-impl Receivers {
-    fn all(&self) -> impl Iterator<Item = &Arc<Seat>> {
-        self.seats.iter().chain(self.groups.values().flatten())
-    }
-
-    /// Whether the message may have to wait for one of them beyond the end of the process.
-    pub(crate) fn last_for(&self, message: &Message) -> bool {
-        message.qos > QoS::AtMostOnce && self.all().any(|seat| seat.is_durable())
-    }
-}
-
 impl Router {
-    pub(crate) fn new(bounds: &Bounds, terms: Terms, keeping: Keeping) -> Self {
+    pub(crate) fn new(
+        bounds: &Bounds,
+        terms: Terms,
+        keeping: Keeping,
+        desk: Arc<dyn Desk>,
+    ) -> Self {
         let Keeping {
             ledger,
             hall,
             epoch,
         } = keeping;
         Self {
-            ledger,
             hall,
             epoch,
             started: Instant::now(),
@@ -198,19 +156,19 @@ impl Router {
             turns: AtomicUsize::new(0),
             closed: Mutex::default(),
             stopping: AtomicBool::new(false),
-            retained: Mutex::new(Retained {
-                messages: BTreeMap::new(),
-                bytes: 0,
-                most: (bounds.retained, bounds.retained_bytes),
+            retained: Mutex::new(Retained::new(bounds.retained, bounds.retained_bytes)),
+            common: Arc::new(Common {
+                bounds: bounds.clone(),
+                terms: Arc::new(terms),
+                ledger,
+                desk,
             }),
-            bounds: bounds.clone(),
-            terms: Arc::new(terms),
         }
     }
 
     /// What the connections of those who meet here may use of MQTT.
     pub(crate) fn terms(&self) -> &Arc<Terms> {
-        &self.terms
+        &self.common.terms
     }
 
     /// A number that no other guest's connection has.
@@ -225,13 +183,17 @@ impl Router {
 
     /// A turn of the ledger, if there is one. Taken before any lock.
     pub(crate) fn turn(&self) -> Option<Turn<'_>> {
-        self.ledger.as_ref().map(|ledger| ledger.turn())
+        self.common.ledger.as_ref().map(|ledger| ledger.turn())
     }
 
     /// Whether a client cannot be let in now because its session could not be written down.
     pub(crate) fn refuses(&self, link: &Link) -> bool {
         link.expiry != Expiry::WithConnection
-            && self.ledger.as_ref().is_some_and(|own| own.is_troubled())
+            && self
+                .common
+                .ledger
+                .as_ref()
+                .is_some_and(|own| own.is_troubled())
     }
 
     fn shard(&self, name: &str) -> &Mutex<HashMap<Arc<str>, Arc<Seat>>> {
@@ -265,6 +227,7 @@ impl Router {
             book = self.turn();
             shard = self.shard(name).lock();
         }
+        let mut legacies = Vec::new();
         let kept = match shard.get(name) {
             Some(seat) => {
                 let mut state = seat.lock();
@@ -273,7 +236,7 @@ impl Router {
                 if clean || over || seat.owner != owner || state.is_fleeting(now) {
                     state.evict();
                     let until = state.until.take();
-                    self.vacate(seat, &mut state, until, &mut book);
+                    legacies = self.vacate(seat, &mut state, until, &mut book);
                     None
                 } else {
                     if let Some(until) = state.until.take() {
@@ -319,6 +282,8 @@ impl Router {
             state.close_live(Closing::Told(reason));
         }
         drop(state);
+        drop(shard);
+        self.bequeath(legacies, book);
         Seated {
             seat,
             present,
@@ -327,16 +292,7 @@ impl Router {
     }
 
     fn seat(&self, name: Arc<str>, owner: Owner, session: u64, rest: Rest) -> Seat {
-        let ledger = self.ledger.clone();
-        Seat::new(
-            name,
-            owner,
-            &self.bounds,
-            &self.terms,
-            ledger,
-            session,
-            rest,
-        )
+        Seat::new(name, owner, self.common.clone(), session, rest)
     }
 
     /// The connection of a seat is gone.
@@ -351,10 +307,11 @@ impl Router {
                 .is_some_and(|other| Arc::ptr_eq(other, seat));
             return if same { Kept::TakenOver } else { Kept::Not };
         }
-        let longest = now.saturating_add(millis(self.terms.session_life));
+        let longest = now.saturating_add(millis(self.common.terms.session_life));
         let until = state.leave(now).map_or(longest, |until| until.min(longest));
+        let mut legacies = Vec::new();
         let kept = if forget || until <= now {
-            self.vacate(seat, &mut state, None, &mut book);
+            legacies = self.vacate(seat, &mut state, None, &mut book);
             drop(state);
             remove(&mut shard, seat);
             Kept::Not
@@ -370,7 +327,7 @@ impl Router {
             Kept::Until(until)
         };
         drop(shard);
-        drop(book);
+        self.bequeath(legacies, book);
         self.sweep();
         kept
     }
@@ -384,7 +341,7 @@ impl Router {
                 let due = away
                     .first_key_value()
                     .is_some_and(|((until, _), _)| *until <= now);
-                if !due && away.len() <= self.bounds.sessions {
+                if !due && away.len() <= self.common.bounds.sessions {
                     return;
                 }
                 away.pop_first()
@@ -397,27 +354,30 @@ impl Router {
             let mut state = seat.lock();
             if state.until == Some(until) {
                 state.until = None;
-                self.vacate(&seat, &mut state, None, &mut book);
+                let legacies = self.vacate(&seat, &mut state, None, &mut book);
                 drop(state);
                 remove(&mut shard, &seat);
+                drop(shard);
+                self.bequeath(legacies, book);
             }
         }
     }
 
     /// Takes all that a seat subscribes to out of the tree; the seat is locked, and its session is
-    /// over.
+    /// over. What comes back is for `bequeath`.
     fn vacate(
         &self,
         seat: &Arc<Seat>,
         state: &mut State,
         until: Option<Millis>,
         book: &mut Option<Turn<'_>>,
-    ) {
+    ) -> Vec<Legacy> {
         if let Some(turn) = book.as_mut().filter(|_| seat.is_durable()) {
             let session = seat.session;
             turn.note(&Change::Ended { session });
         }
         state.end_wait();
+        let legacies = state.legacies();
         let mqtt = &state.mqtt;
         if !mqtt.subscriptions().is_empty() {
             let mut routes = self.routes.write();
@@ -431,6 +391,7 @@ impl Router {
         if let Some(until) = until {
             self.forget_away(until, seat);
         }
+        legacies
     }
 
     fn forget_away(&self, until: Millis, seat: &Arc<Seat>) {
@@ -461,7 +422,13 @@ impl Router {
         let mut effects = Vec::new();
         let refused;
         let mut verdicts = verdicts;
-        if book.is_some() && self.ledger.as_ref().is_some_and(|own| own.is_troubled()) {
+        if book.is_some()
+            && self
+                .common
+                .ledger
+                .as_ref()
+                .is_some_and(|own| own.is_troubled())
+        {
             refused = vec![ReasonCode::UnspecifiedError; verdicts.len()];
             verdicts = &refused;
         }
@@ -525,156 +492,6 @@ impl Router {
         state.carry_out(effects, &mut book);
     }
 
-    /// Hands a published message to all who subscribe to its topic, of one product or of any.
-    pub(crate) fn publish(
-        &self,
-        message: &Arc<Message>,
-        from: Option<&Arc<Seat>>,
-        product: Option<&ProductKey>,
-    ) -> Tally {
-        let receivers = self.receivers(message, product);
-        let lasts = receivers.last_for(message);
-        let mut book = if lasts { self.turn() } else { None };
-        self.hand_round(message, from, receivers, &mut book)
-    }
-
-    /// Who subscribes to the topic of a message, of one product or of any.
-    pub(crate) fn receivers(&self, message: &Message, product: Option<&ProductKey>) -> Receivers {
-        let mut seats: Vec<Arc<Seat>> = Vec::new();
-        let mut groups: HashMap<Box<str>, Vec<Arc<Seat>>> = HashMap::new();
-        self.routes.read().matching(&message.topic, |route, ()| {
-            if product.is_some_and(|product| !route.seat.owner.is_of(product)) {
-                return;
-            }
-            match &route.group {
-                None => seats.push(route.seat.clone()),
-                Some(group) => groups
-                    .entry(group.clone())
-                    .or_default()
-                    .push(route.seat.clone()),
-            }
-        });
-        // A seat under several matching filters is there as often.
-        if seats.len() > 1 {
-            seats.sort_unstable_by_key(Arc::as_ptr);
-            seats.dedup_by(|one, other| Arc::ptr_eq(one, other));
-        }
-        Receivers { seats, groups }
-    }
-
-    /// Why a message that has to last cannot be taken now, in a turn in which it would be.
-    pub(crate) fn objection(
-        &self,
-        message: Option<&Arc<Message>>,
-        receivers: &Receivers,
-    ) -> Option<ReasonCode> {
-        if self.ledger.as_ref().is_some_and(|own| own.is_troubled()) {
-            return Some(ReasonCode::UnspecifiedError);
-        }
-        let message = message.filter(|_| self.bounds.overflow == Overflow::Refuse)?;
-        let full = receivers
-            .seats
-            .iter()
-            .any(|seat| seat.is_durable() && !seat.has_place(message));
-        let unkept = message.retain && !self.retained.lock().has_place(message);
-        (full || unkept).then_some(ReasonCode::QuotaExceeded)
-    }
-
-    /// Hands a message to those who subscribe to it.
-    pub(crate) fn hand_round(
-        &self,
-        message: &Arc<Message>,
-        from: Option<&Arc<Seat>>,
-        receivers: Receivers,
-        book: &mut Option<Turn<'_>>,
-    ) -> Tally {
-        let now = self.now();
-        let from = from.map(|seat| &**seat);
-        let mut tally = Tally::default();
-        for seat in receivers.seats {
-            tally.add(seat.publish(message, from, now, book));
-        }
-        for (group, members) in receivers.groups {
-            tally.add(self.share(message, &group, &members, now, book));
-        }
-        tally
-    }
-
-    /// One member of a group gets the message, in turn; those who are connected come first.
-    fn share(
-        &self,
-        message: &Arc<Message>,
-        group: &str,
-        members: &[Arc<Seat>],
-        now: Millis,
-        book: &mut Option<Turn<'_>>,
-    ) -> Handed {
-        let turn = self.turns.fetch_add(1, Ordering::Relaxed);
-        let chosen = |live: bool| {
-            (0..members.len())
-                .map(|step| &members[turn.wrapping_add(step) % members.len()])
-                .find_map(|seat| {
-                    let state = seat.lock();
-                    let fits = !live || state.live_session().is_some();
-                    fits.then(|| shared(state.mqtt.subscriptions(), group, &message.topic))?
-                        .map(|subscription| (seat, subscription))
-                })
-        };
-        match chosen(true).or_else(|| chosen(false)) {
-            Some((seat, subscription)) => seat.publish_by(message, &subscription, now, book),
-            None => Handed::Unwanted,
-        }
-    }
-
-    /// Hands a message that another node or an application published to its audience.
-    pub(crate) fn announce(&self, to: &Audience, message: &Arc<Message>) -> Tally {
-        match to {
-            Audience::Device(id) => {
-                let mut tally = Tally::default();
-                if let Some(seat) = self.find(id.as_str()) {
-                    tally.add(seat.publish(message, None, self.now(), &mut seat.turn()));
-                }
-                tally
-            }
-            Audience::Product(product) => self.publish(message, None, Some(product)),
-        }
-    }
-
-    /// Keeps a message as the last one of its topic; an empty one takes it away (MQTT 5
-    /// §3.3.1.3). False when there is no room.
-    pub(crate) fn retain(&self, message: &Arc<Message>, book: &mut Option<Turn<'_>>) -> bool {
-        let mut retained = self.retained.lock();
-        let kept = retained.put(message.clone());
-        if let Some(turn) = book {
-            if !kept {
-                // The former one is gone all the same.
-                let mut nothing = (**message).clone();
-                nothing.payload = bytes::Bytes::new();
-                turn.say(&Arc::new(nothing));
-            } else {
-                turn.say(message);
-            }
-            let hall = self.hall.clone();
-            turn.note(&Change::Retained { hall });
-        }
-        kept
-    }
-
-    fn retained_for(&self, grant: &Grant) -> Vec<Arc<Message>> {
-        let Subscription {
-            filter, options, ..
-        } = &grant.subscription;
-        let asked = match options.retain_handling {
-            RetainHandling::Send => true,
-            RetainHandling::SendIfNew => !grant.replaced,
-            RetainHandling::Never => false,
-        };
-        if !asked || filter.shared().is_some() {
-            return Vec::new();
-        }
-        self.retained.lock().matching(filter)
-    }
-
     /// Ends the connection of a device. One that is just being admitted finds the word when it
     /// arrives, so it is written down before we look.
     pub(crate) fn close(&self, iot_id: &IotId, session: Option<SessionId>, reason: CloseReason) {
@@ -690,9 +507,11 @@ impl Router {
         let mut state = seat.lock();
         if state.live_session().is_none() {
             let until = state.until.take();
-            self.vacate(&seat, &mut state, until, &mut book);
+            let legacies = self.vacate(&seat, &mut state, until, &mut book);
             drop(state);
             remove(&mut shard, &seat);
+            drop(shard);
+            self.bequeath(legacies, book);
         }
     }
 
@@ -757,66 +576,6 @@ fn remove(shard: &mut HashMap<Arc<str>, Arc<Seat>>, seat: &Arc<Seat>) {
     {
         shard.remove(&seat.name);
     }
-}
-
-/// The subscription by which a session shares a topic in a group.
-fn shared(subscriptions: &[Subscription], group: &str, topic: &TopicName) -> Option<Subscription> {
-    subscriptions
-        .iter()
-        .find(|subscription| {
-            let filter = &subscription.filter;
-            filter.shared().is_some_and(|shared| shared.group == group) && filter.matches(topic)
-        })
-        .cloned()
-}
-
-impl Retained {
-    fn has_place(&self, message: &Message) -> bool {
-        let former = self.messages.get(&*message.topic);
-        let (messages, bytes) = match former {
-            Some(former) => (self.messages.len() - 1, self.bytes - weight(former)),
-            None => (self.messages.len(), self.bytes),
-        };
-        message.payload.is_empty()
-            || messages < self.most.0 && bytes + weight(message) <= self.most.1
-    }
-
-    fn put(&mut self, message: Arc<Message>) -> bool {
-        let topic = message.topic.to_string();
-        if let Some(former) = self.messages.remove(&topic) {
-            self.bytes -= weight(&former);
-        }
-        if message.payload.is_empty() {
-            return true;
-        }
-        let weight = weight(&message);
-        if self.messages.len() >= self.most.0 || self.bytes + weight > self.most.1 {
-            return false;
-        }
-        self.bytes += weight;
-        self.messages.insert(topic, message);
-        true
-    }
-
-    fn matching(&self, filter: &TopicFilter) -> Vec<Arc<Message>> {
-        if !filter.has_wildcard() {
-            return self
-                .messages
-                .get(filter.pattern())
-                .cloned()
-                .into_iter()
-                .collect();
-        }
-        self.messages
-            .values()
-            .filter(|message| filter.matches(&message.topic))
-            .cloned()
-            .collect()
-    }
-}
-
-fn weight(message: &Message) -> usize {
-    message.topic.len() + message.payload.len()
 }
 
 /// The level that a subscription gets.

@@ -47,6 +47,8 @@ pub struct Listener {
 /// no way leads to the topics of devices, and may use any topic in it.
 #[derive(Clone)]
 pub struct Plain {
+    /// The name of the listener, under which its clients' sessions are written down.
+    pub name: Box<str>,
     /// Whether a client may come without a user name.
     pub anonymous: bool,
     /// Who knows user names and passwords. Without one, user names mean nothing.

@@ -38,7 +38,10 @@ fn act(gate: &Gate, signal: Signal) {
             payload,
             qos,
         } => match message(topic, payload, qos) {
-            Some(message) => gate.count(gate.devices.announce(&to, &Arc::new(message))),
+            Some(message) => match gate.devices.announce(&to, &Arc::new(message)) {
+                Ok((tally, _)) => gate.count(tally),
+                Err(reason) => debug!(?reason, "a message is not handed on"),
+            },
             None => debug!("a message for a topic that cannot be"),
         },
     }

@@ -28,6 +28,9 @@ pub struct Metrics {
     audited: Counter,
     anew: Counter,
     sessions: Gauge,
+    mqtt_sessions: Family<State, Gauge>,
+    mqtt_messages: Family<State, Gauge>,
+    mqtt_bytes: Gauge,
     ready: Gauge,
     history_behind: Gauge,
     disk_free: Gauge,
@@ -72,6 +75,11 @@ struct Reason {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Step {
     step: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct State {
+    state: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -142,6 +150,25 @@ impl Default for Metrics {
         );
         let sessions = Gauge::default();
         registry.register("sessions", "Open sessions of devices", sessions.clone());
+        let mqtt_sessions = Family::default();
+        registry.register(
+            "mqtt_sessions",
+            "MQTT sessions of devices and plain clients, by whether the client is connected",
+            mqtt_sessions.clone(),
+        );
+        let mqtt_messages = Family::default();
+        registry.register(
+            "mqtt_messages",
+            "QoS 1 and 2 messages to devices and plain clients that wait (queued) or are on their way (inflight)",
+            mqtt_messages.clone(),
+        );
+        let mqtt_bytes = Gauge::default();
+        registry.register_with_unit(
+            "mqtt_messages",
+            "Memory that these messages take",
+            Unit::Bytes,
+            mqtt_bytes.clone(),
+        );
         let ready = Gauge::default();
         registry.register(
             "ready",
@@ -183,6 +210,9 @@ impl Default for Metrics {
             audited,
             anew,
             sessions,
+            mqtt_sessions,
+            mqtt_messages,
+            mqtt_bytes,
             ready,
             history_behind,
             disk_free,
@@ -239,7 +269,12 @@ impl Metrics {
 
     /// A message was dropped, such as for lack of a right to its topic.
     pub fn publish_dropped(&self, reason: &'static str) {
-        self.dropped.get_or_create(&Reason { reason }).inc();
+        self.publishes_dropped(reason, 1);
+    }
+
+    /// Messages were dropped.
+    pub fn publishes_dropped(&self, reason: &'static str, count: u64) {
+        self.dropped.get_or_create(&Reason { reason }).inc_by(count);
     }
 
     /// A command took a step: `stored`, `sent`, `answered`, `refused`, `expired`.
@@ -283,6 +318,21 @@ impl Metrics {
         self.sessions.get()
     }
 
+    /// So many MQTT sessions have a client that is connected, or one that is away.
+    pub fn mqtt_sessions(&self, connected: u64, away: u64) {
+        for (state, count) in [("connected", connected), ("away", away)] {
+            set(&self.mqtt_sessions.get_or_create(&State { state }), count);
+        }
+    }
+
+    /// So many messages of MQTT sessions wait, or are on their way, and take so many bytes.
+    pub fn mqtt_messages(&self, queued: u64, inflight: u64, bytes: u64) {
+        for (state, count) in [("queued", queued), ("inflight", inflight)] {
+            set(&self.mqtt_messages.get_or_create(&State { state }), count);
+        }
+        set(&self.mqtt_bytes, bytes);
+    }
+
     /// Whether the server can do its work.
     pub fn ready(&self, ready: bool) {
         self.ready.set(i64::from(ready));
@@ -323,6 +373,10 @@ impl Metrics {
         }
         "other".to_owned()
     }
+}
+
+fn set(gauge: &Gauge, value: u64) {
+    gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
 }
 
 fn counters<L>(registry: &mut Registry, name: &str, help: &str) -> Family<L, Counter>

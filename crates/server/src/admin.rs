@@ -14,6 +14,7 @@ mod error;
 mod export;
 mod history;
 mod product;
+mod session;
 #[cfg(test)]
 mod tests;
 mod thing_model;
@@ -29,7 +30,7 @@ pub(crate) use call::claim;
 pub(crate) use error::AdminError;
 use hub::Hub;
 use model::port::Ports;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use utoipa::openapi::{InfoBuilder, OpenApi, OpenApiBuilder};
 use utoipa_axum::{router::OpenApiRouter, routes};
 pub(crate) use view::{parse_time, time};
@@ -48,6 +49,8 @@ pub(crate) struct Admin {
     pub(crate) ports: Ports,
     /// Whether a secret may come over HTTP in clear.
     pub(crate) insecure: bool,
+    /// What there is of MQTT sessions, once the listeners are open.
+    pub(crate) sessions: Arc<OnceLock<access::Sessions>>,
     /// What `GET /server` tells.
     pub(crate) about: Arc<About>,
     /// Whether the server can do its work.
@@ -91,6 +94,8 @@ fn table() -> OpenApiRouter<Admin> {
         .routes(routes!(device::reset_secret))
         .routes(routes!(device::enable))
         .routes(routes!(device::disable))
+        .routes(routes!(session::device))
+        .routes(routes!(session::plain))
         .routes(routes!(history::latest, history::set))
         .routes(routes!(history::property))
         .routes(routes!(history::events))

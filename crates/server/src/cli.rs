@@ -117,7 +117,7 @@ enum Command {
     /// Policies: what sub-users may do.
     #[command(subcommand)]
     Policy(account::Policy),
-    /// Users of the plain MQTT listener.
+    /// Users and clients of the plain MQTT listener.
     #[command(subcommand)]
     Plain(plain::Plain),
     /// The audit log.

@@ -36,6 +36,7 @@ pub(crate) fn settings(plain: &Plain, random: Arc<dyn Random>) -> Result<access:
         None => None,
     };
     Ok(access::Plain {
+        name: "plain".into(),
         anonymous: plain.anonymous,
         porter,
         refuse: plain.refuse.clone(),

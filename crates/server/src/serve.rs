@@ -33,7 +33,7 @@ use std::{
     net::SocketAddr,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::Duration,
 };
 use store::{Store, backup::Copier};
@@ -192,6 +192,7 @@ pub async fn start_with(
         config.ready.clone(),
     ));
     let stop = watch::Sender::new(false);
+    let sessions = Arc::new(OnceLock::new());
     let admin = Admin {
         hub: hub.clone(),
         ready: ready.clone(),
@@ -200,6 +201,7 @@ pub async fn start_with(
         backup_turn: Arc::new(Semaphore::new(1)),
         ports: ports.clone(),
         insecure: config.security.insecure_admin_http,
+        sessions: sessions.clone(),
         about: Arc::new(About {
             node: config.node.clone(),
             started,
@@ -241,6 +243,8 @@ pub async fn start_with(
     let access =
         Access::start(hub.clone(), &*ports.bus, dialects, settings).map_err(StartError::Listen)?;
     drop(reserved);
+    // Set here alone, so it is the first time.
+    let _ = sessions.set(access.sessions());
 
     tasks.spawn(sweep(
         hub.clone(),

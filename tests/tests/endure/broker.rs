@@ -23,7 +23,7 @@ impl Muster {
             "listen.plain.off=false",
             "listen.plain.anonymous=true",
             // Room for all that is sent while a subscriber is away: nothing may be dropped.
-            "sockets.queue=1000000",
+            "sockets.queue=65500",
             "sockets.queue_bytes=1000000000",
             "sockets.sessions_bytes=2000000000",
         ]))

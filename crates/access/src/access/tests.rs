@@ -105,8 +105,8 @@ impl Desk for Notes {
 
     fn throttled(&self, _: &'static str) {}
 
-    fn dropped(&self, _: &'static str) {
-        self.dropped.fetch_add(1, Ordering::SeqCst);
+    fn dropped(&self, _: &'static str, count: u64) {
+        self.dropped.fetch_add(count, Ordering::SeqCst);
     }
 }
 

@@ -12,41 +12,17 @@ use wire::mqtt::{Expiry, Millis, Stage};
 /// Retained messages that are written down in one turn.
 const AT_ONCE: usize = 64;
 
-/// What an operator sees of a session.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct SessionView {
-    /// Whether a client is connected to it.
-    pub connected: bool,
-    /// Whether it outlives the process.
-    pub durable: bool,
-    /// Subscriptions.
-    pub subscriptions: usize,
-    /// QoS 1 and 2 messages that wait for a place in flight, or for the client to come back.
-    pub queued: usize,
-    /// QoS 1 and 2 messages on their way.
-    pub inflight: usize,
-    /// Bytes of these messages.
-    pub bytes: usize,
-    /// Messages that were dropped because the queue was full.
-    pub overflowed: u64,
-    /// Messages whose time was over before they were sent.
-    pub expired: u64,
-    /// Messages at QoS 0 that came while the client was away.
-    pub offline: u64,
-    /// Messages that were larger than the client takes.
-    pub oversized: u64,
-}
-
 impl Router {
     /// What the ledger calls it.
     pub(crate) fn hall(&self) -> &str {
         &self.hall
     }
 
-    /// Takes back a session. Called before anybody is let in.
+    /// Takes back a session, be it one whose time is over by now: `sweep` ends it. Called before
+    /// anybody is let in.
     pub(crate) fn restore(&self, mut kept: replay::Kept) {
         let now = self.now();
-        let longest = now.saturating_add(millis(self.terms.session_life));
+        let longest = now.saturating_add(millis(self.common.terms.session_life));
         // Who was connected when the process ended has been away since then.
         let until = match kept.until {
             Some(until) => until.min(longest),
@@ -55,15 +31,11 @@ impl Router {
                 .deadline(now)
                 .map_or(longest, |end| end.min(longest)),
         };
-        let over = until <= now || kept.until.is_none() && kept.expiry == Expiry::WithConnection;
-        if let Some(turn) = &mut self.turn() {
+        if kept.until.is_none()
+            && let Some(turn) = &mut self.turn()
+        {
             let session = kept.session;
-            if over {
-                return turn.note(&Change::Ended { session });
-            }
-            if kept.until.is_none() {
-                turn.note(&Change::Detached { session, until });
-            }
+            turn.note(&Change::Detached { session, until });
         }
         let name: Arc<str> = (&*kept.name).into();
         let rest = kept.rest();
@@ -185,25 +157,6 @@ impl Router {
         for id in rest.receipts {
             turn.note(&Change::Receipt { session, id });
         }
-    }
-
-    /// What there is of the session of this client.
-    pub(crate) fn view(&self, name: &str) -> Option<SessionView> {
-        let seat = self.find(name)?;
-        let state = seat.lock();
-        let counts = *state.mqtt.counts();
-        Some(SessionView {
-            connected: state.live_session().is_some(),
-            durable: seat.is_durable(),
-            subscriptions: state.mqtt.subscriptions().len(),
-            queued: state.mqtt.queued(),
-            inflight: state.mqtt.inflight(),
-            bytes: state.mqtt.bytes(),
-            overflowed: counts.overflowed,
-            expired: counts.expired,
-            offline: counts.offline,
-            oversized: counts.oversized,
-        })
     }
 }
 

@@ -41,6 +41,12 @@ pub(crate) async fn metrics(call: Call) -> Result<Response, AdminError> {
         ));
     }
     let form = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    let page = call.admin.hub.metrics().encode();
+    let metrics = call.admin.hub.metrics();
+    if let Some(sessions) = call.admin.sessions.get() {
+        let totals = sessions.totals();
+        metrics.mqtt_sessions(totals.connected, totals.away);
+        metrics.mqtt_messages(totals.queued, totals.inflight, totals.bytes);
+    }
+    let page = metrics.encode();
     Ok(([(header::CONTENT_TYPE, form)], page).into_response())
 }

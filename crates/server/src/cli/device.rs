@@ -54,6 +54,8 @@ Examples:
     },
     /// Show a device.
     Show(One),
+    /// Show a device's MQTT session: what waits for it, and what was dropped.
+    Session(One),
     /// Show a device's secret (the read is audited).
     Secret(One),
     /// Give a device a new secret and end its session.
@@ -201,6 +203,22 @@ const CARD: &[(&str, &str)] = &[
     ("Last offline", "offline"),
 ];
 
+/// Of an MQTT session.
+pub(super) const SESSION: &[(&str, &str)] = &[
+    ("Connected", "connected"),
+    ("Outlives its connection", "durable"),
+    ("Seconds that it is kept", "life"),
+    ("Kept until", "until"),
+    ("Subscriptions", "subscriptions"),
+    ("Messages that wait", "queued"),
+    ("Messages in flight", "inflight"),
+    ("Bytes of these", "bytes"),
+    ("Dropped, queue full", "dropped.queue_full"),
+    ("Dropped, expired", "dropped.expired"),
+    ("Dropped, client away", "dropped.away"),
+    ("Dropped, too large", "dropped.too_large"),
+];
+
 const POINTS: &[(&str, &str)] = &[
     ("TIME", "at"),
     ("IDENTIFIER", "identifier"),
@@ -260,6 +278,10 @@ pub(super) fn run(desk: &mut Desk, command: Device) -> Result<(), Failure> {
         Device::Show(one) => {
             let shown = client.get(&one.path(&[]), &[])?;
             desk.show(&shown, |shown| card(shown, CARD))
+        }
+        Device::Session(one) => {
+            let shown = client.get(&one.path(&["session"]), &[])?;
+            desk.show(&shown, |shown| card(shown, SESSION))
         }
         Device::Secret(one) => {
             let shown = client.get(&one.path(&["secret"]), &[])?;

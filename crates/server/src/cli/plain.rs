@@ -1,6 +1,6 @@
-//! `muster plain`: who may enter the plain MQTT listener.
+//! `muster plain`: who may enter the plain MQTT listener, and what waits for whom there.
 
-use super::{Desk, REFUSED, USAGE, ask::Failure};
+use super::{Desk, REFUSED, USAGE, ask::Failure, device::SESSION, table::card};
 use crate::{engine::SystemRandom, first_start::write_file, plain};
 use clap::{Args, Subcommand};
 use credential::{
@@ -23,6 +23,11 @@ pub(super) enum Plain {
     /// Set the password of a user in a password file, which is made if it is not there. The
     /// password is asked for, or read from the first line of stdin.
     Passwd(Passwd),
+    /// Show a client's MQTT session: what waits for it, and what was dropped.
+    Session {
+        /// Its client id.
+        client_id: String,
+    },
 }
 
 #[derive(Args)]
@@ -37,7 +42,18 @@ pub(super) struct Passwd {
 }
 
 pub(super) fn run(desk: &mut Desk, command: Plain) -> Result<(), Failure> {
-    let Plain::Passwd(Passwd { file, user, delete }) = command;
+    match command {
+        Plain::Passwd(one) => passwd(desk, one),
+        Plain::Session { client_id } => {
+            let shown = desk
+                .client()?
+                .get(&["plain", "sessions", &client_id], &[])?;
+            desk.show(&shown, |shown| card(shown, SESSION))
+        }
+    }
+}
+
+fn passwd(desk: &mut Desk, Passwd { file, user, delete }: Passwd) -> Result<(), Failure> {
     if user.is_empty() || user.contains([':', '\n', '\r']) || user.starts_with('#') {
         return Err(Failure::new(
             USAGE,

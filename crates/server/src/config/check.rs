@@ -496,6 +496,17 @@ fn limits(check: &mut Check<'_>) {
             "write seconds with least ≤ most; the documents say 30 and 1200",
         );
     }
+    // A message that waits has a packet identifier; those in flight need some, too.
+    if config.sockets.queue > 65_500 {
+        check.mend(
+            "sockets.queue",
+            format!(
+                "{} messages for one session are more than MQTT has packet identifiers for",
+                config.sockets.queue
+            ),
+            "write at most 65500",
+        );
+    }
     // MQTT's remaining length ends at 256 MiB; long before that one message starves the others.
     if limits.payload > 16 * 1024 * 1024 {
         check.mend(
@@ -630,6 +641,7 @@ mod tests {
             ("[limits]\npayload = 999999999\n", "16777216"),
             ("[limits]\ntoken_life = -1\n", "limits.token_life"),
             ("[sockets]\nconnections = 0\n", "sockets.connections"),
+            ("[sockets]\nqueue = 65501\n", "write at most 65500"),
             ("[limits]\nproducts = \"many\"\n", "write a whole number"),
         ] {
             let verdict = verdict(text);

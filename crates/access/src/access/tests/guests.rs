@@ -25,6 +25,7 @@ impl Porter for Right {
 
 pub(super) fn plain() -> Plain {
     Plain {
+        name: "plain".into(),
         anonymous: true,
         porter: Some(Arc::new(Right)),
         refuse: vec!["refused/#".into()],
