@@ -49,7 +49,9 @@ const VENDOR_WORDS: &[(&str, &[&str])] = &[
 ];
 
 /// The cryptography crates, which only `credential` names; TLS is `access`'s and `server`'s.
-const CRYPTO: &[&str] = &["aes-gcm", "hmac", "md-5", "pbkdf2", "sha1", "sha2", "sm3"];
+const CRYPTO: &[&str] = &[
+    "aes", "aes-gcm", "des", "hmac", "md-5", "p256", "pbkdf2", "sha1", "sha2", "sm2", "sm3", "sm4",
+];
 
 pub(crate) fn run() -> ExitCode {
     let root = root();

@@ -3,6 +3,12 @@
 use crate::{
     alink::{ClientId, PskIdentity},
     crypto::{seal, secret::Secret},
+    id2::{
+        AuthCode, Id, KeyType, ServerCode, SoftKey,
+        device::{self, Form},
+        otp::{self, OtpCode, Token},
+        server::DeviceKey,
+    },
     request::{acs3::Authorization, aksign::AkSigned, query},
     token,
 };
@@ -62,6 +68,60 @@ pub fn token(data: &[u8]) {
     }
     let key = seal::SealKey::new(1, key).expect("the key has 32 bytes");
     assert!(seal::open(&key, b"", data).is_err());
+}
+
+/// Codes of a device and of a server, cipher texts, provisioning both ways: what is read has the
+/// bounds of its fields, and what another key signed is never believed.
+pub fn id2(data: &[u8]) {
+    // The key of the published vectors, so that samples made of them reach the last check.
+    let key: [u8; 16] = core::array::from_fn(|at| 0x21 + at as u8);
+    let soft = SoftKey::new(KeyType::Aes128, &key).expect("the key has 16 bytes");
+    let server = DeviceKey::new(KeyType::Aes128, &Secret::new(key.to_vec()));
+    let server = server.unwrap_or_else(|_| unreachable!("the key has 16 bytes"));
+    let id = Id::issue([1; 3], [2; 3], 3);
+    let own = Id::parse(b"2122232425262728292A2B2C").expect("it is an identity");
+    if let Ok(text) = str::from_utf8(data) {
+        if let Ok(code) = AuthCode::parse(text) {
+            assert!(code.random.len() == 16 && (1..=32).contains(&code.freshness.len()));
+            assert!(server.verify(&id, &code, None, true).is_err());
+            let _ = server.verify(&own, &code, Some(b"abcd1234"), true);
+        }
+        if let Ok(code) = ServerCode::parse(text) {
+            assert!((1..=128).contains(&code.challenge.len()));
+        }
+        if let Ok(inner) = server.unharden(text) {
+            let _ = AuthCode::parse(&inner);
+        }
+        for form in [Form::Plain, Form::Hardened] {
+            assert!(device::check_server(&soft, &id, form, text, b"c", None).is_err());
+            let _ = device::check_server(&soft, &own, form, text, b"67452301EFCDAB89", None);
+        }
+        if let Ok(blob) = otp::decode_text(text) {
+            provisioning(&blob);
+        }
+    }
+    provisioning(data);
+    let mut out = [0; 64];
+    match device::decrypt(&soft, data, &mut out) {
+        Ok(len) => assert!(len <= out.len() && len < data.len()),
+        Err(device::DeviceError::ShortBuffer(need)) => assert!(need > 64 && need < data.len()),
+        Err(_) => {}
+    }
+}
+
+fn provisioning(data: &[u8]) {
+    let _ = Token::parse(data);
+    let token = Token::parse(b"i11iQLFQgzT2BRTWTVQ9B0BE0549A601");
+    let token = token.unwrap_or_else(|_| unreachable!("it is a token"));
+    if let Ok(opened) = OtpCode::parse(data).and_then(|code| code.open(&token)) {
+        assert!((1..=128).contains(&opened.fingerprint().len()));
+    }
+    for kind in KeyType::ALL {
+        if let Ok((_, key)) = otp::load(kind, &zeroize::Zeroizing::new([b'0'; 16]), data) {
+            assert_eq!(Some(data.len()), otp::provision_len(kind).ok());
+            assert!(key.expose().len() <= 32);
+        }
+    }
 }
 
 #[cfg(test)]
@@ -142,5 +202,25 @@ mod tests {
         let envelope: Vec<u8> =
             seal::seal(&key, [0; 12], b"", &Secret::new(b"x".to_vec())).unwrap();
         mutate(&[text.as_bytes(), &envelope], token);
+    }
+
+    #[test]
+    fn codes_and_provisioning_of_id2_hold() {
+        let otp = "AAABACQOSl8KZrYD5hPmp3Ln4ssZ4KHv9vIDYdq3264F3kLH6Ma6B6L/RmkocBtMR+0KRiSRRDhBIuvP\
+                   0RNFxNtMO3sEGDJO7knIDlWKQ7wQoNR/xFW3Tpd2W8WQTa+YrMYtFqAne+PU9hZPmL7gH69HmrY=";
+        let data = "ATIxMjIyMzI0MjUyNjI3MjgyOTJBMkIyQ81+GN1P8EiZvyRm323pXbo0a84Lju002hD2qPq7hESUHPQn\
+                    t7uqvTvjtoggrjnYOs1ygwUElUq+SgNnp94pAic=";
+        mutate(
+            &[
+                b"3~2~67452301EFCDAB89~1512022279204~mJ/HXU7nCmJsKjOqo/CxLo3I8HGL0OqiANx6GnZZ9DSXnA1nt3r97vPi1Bnh6fF1",
+                b"10~2~67452301EFCDAB89~UXzFHtUqvwHIpaDXg/9i5EVaLXHK0wwfoW7YageoYkOXnA1nt3r97vPi1Bnh6fF1",
+                b"99~vbDKhr16lGpSuur06BVYTtznEXdp7QP3ZVDLJBHoz4TvFEheoj+SbNJHiD0wcj2HLo4fH+EVRpFwCGJ473JhVqaK2L87BDBb/KO37i2HMLB2eslqAh/daxM+hREiGsxv/y+1Av+BZLpHLXYm1t2rBkPn8H4yUimvHi00+ggy14I=",
+                b"i11iQLFQgzT2BRTWTVQ9B0BE0549A601",
+                otp.as_bytes(),
+                &otp::decode_text(otp).unwrap(),
+                &otp::decode_text(data).unwrap(),
+            ],
+            id2,
+        );
     }
 }

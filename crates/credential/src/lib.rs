@@ -7,19 +7,31 @@
 //!
 //! The room takes bytes, time and randomness as arguments. It knows no socket, no clock, no store,
 //! and nothing of the other rooms. No secret leaves it in a text, a `Debug` or an error.
+//!
+//! Without the feature `alloc` there is [`id2`] alone, the device's half of it, for firmware that
+//! has no heap.
 
 #![no_std]
 
+#[cfg(feature = "alloc")]
 extern crate alloc;
 
+#[cfg(feature = "alloc")]
 pub mod alink;
 pub mod crypto;
+#[cfg(feature = "alloc")]
 pub mod evidence;
-#[cfg(any(test, fuzzing))]
+#[cfg(all(feature = "alloc", any(test, fuzzing)))]
 pub mod fuzz;
+pub mod id2;
+#[cfg(feature = "alloc")]
 pub mod request;
+#[cfg(feature = "alloc")]
 pub mod text;
+#[cfg(feature = "alloc")]
 pub mod token;
 
+#[cfg(feature = "alloc")]
 pub use crypto::secret::Secret;
+#[cfg(feature = "alloc")]
 pub use evidence::{Evidence, Want};

@@ -1,6 +1,8 @@
 //! Digests. MD5 and SHA-1 are here because devices in the field speak them; SM3 is GB/T 32905.
 
+#[cfg(feature = "alloc")]
 use alloc::{string::String, vec::Vec};
+#[cfg(feature = "alloc")]
 use sha2::Digest as _;
 
 /// The hash functions that some scheme of ours needs.
@@ -16,8 +18,54 @@ pub enum Hash {
     Sm3,
 }
 
+/// A digest as bytes: as many as [`Hash::size`] says.
+#[derive(Clone, Copy)]
+pub struct Digest {
+    bytes: [u8; 32],
+    size: usize,
+}
+
+impl Digest {
+    /// The bytes.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..self.size]
+    }
+}
+
 impl Hash {
+    /// Bytes of a digest.
+    #[must_use]
+    pub fn size(self) -> usize {
+        match self {
+            Hash::Md5 => 16,
+            Hash::Sha1 => 20,
+            Hash::Sha256 | Hash::Sm3 => 32,
+        }
+    }
+
+    /// The digest of the parts, one after the other; needs no heap.
+    #[must_use]
+    pub fn of(self, parts: &[&[u8]]) -> Digest {
+        fn run<D: sha2::Digest>(parts: &[&[u8]], size: usize) -> Digest {
+            let mut running = D::new();
+            for part in parts {
+                running.update(part);
+            }
+            let mut bytes = [0; 32];
+            bytes[..size].copy_from_slice(&running.finalize());
+            Digest { bytes, size }
+        }
+        match self {
+            Hash::Md5 => run::<md5::Md5>(parts, self.size()),
+            Hash::Sha1 => run::<sha1::Sha1>(parts, self.size()),
+            Hash::Sha256 => run::<sha2::Sha256>(parts, self.size()),
+            Hash::Sm3 => run::<sm3::Sm3>(parts, self.size()),
+        }
+    }
+
     /// The digest of `bytes`: 16, 20, 32 or 32 bytes.
+    #[cfg(feature = "alloc")]
     #[must_use]
     pub fn digest(self, bytes: &[u8]) -> Vec<u8> {
         match self {
@@ -29,6 +77,7 @@ impl Hash {
     }
 
     /// The digest of `bytes` as lower-case hex.
+    #[cfg(feature = "alloc")]
     #[must_use]
     pub fn hex(self, bytes: &[u8]) -> String {
         hex::encode(self.digest(bytes))
@@ -55,6 +104,10 @@ mod tests {
             ),
         ] {
             assert_eq!(hash.hex(b"abc"), expected);
+            assert_eq!(
+                hex::encode(hash.of(&[b"a", b"", b"bc"]).as_bytes()),
+                expected
+            );
         }
     }
 }

@@ -1,13 +1,27 @@
 //! HMAC (RFC 2104) over the digests of [`super::digest`].
 
+#[cfg(feature = "alloc")]
 use super::{
     digest::Hash,
     secret::{Secret, same},
 };
+#[cfg(feature = "alloc")]
 use alloc::{string::String, vec::Vec};
 use hmac::{Hmac, KeyInit, Mac};
 
+/// HMAC-SHA256 of the parts, one after the other, under `key`; needs no heap.
+#[must_use]
+pub fn hmac_sha256(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
+    let mut mac =
+        Hmac::<sha2::Sha256>::new_from_slice(key).expect("HMAC takes a key of any length");
+    for part in parts {
+        mac.update(part);
+    }
+    mac.finalize().into_bytes().into()
+}
+
 /// The HMAC of `message` under `key`; as many bytes as `hash` has. Any key length is fine.
+#[cfg(feature = "alloc")]
 #[must_use]
 pub fn hmac(hash: Hash, key: &Secret, message: &[u8]) -> Vec<u8> {
     match hash {
@@ -19,6 +33,7 @@ pub fn hmac(hash: Hash, key: &Secret, message: &[u8]) -> Vec<u8> {
 }
 
 /// [`hmac()`] as lower-case hex.
+#[cfg(feature = "alloc")]
 #[must_use]
 pub fn hmac_hex(hash: Hash, key: &Secret, message: &[u8]) -> String {
     hex::encode(hmac(hash, key, message))
@@ -26,6 +41,7 @@ pub fn hmac_hex(hash: Hash, key: &Secret, message: &[u8]) -> String {
 
 /// Whether `given` is the hex, in any case, of `expected`. What is no hex is simply not equal; the
 /// comparison of the bytes is constant-time.
+#[cfg(feature = "alloc")]
 #[must_use]
 pub fn same_hex(expected: &[u8], given: &str) -> bool {
     // The length is public, and testing it first keeps a huge text from being decoded.
@@ -33,6 +49,7 @@ pub fn same_hex(expected: &[u8], given: &str) -> bool {
         && hex::decode(given).is_ok_and(|bytes| same(expected, &bytes))
 }
 
+#[cfg(feature = "alloc")]
 fn finish<M: Mac, E: core::fmt::Debug>(mac: Result<M, E>, message: &[u8]) -> Vec<u8> {
     let mut mac = mac.expect("HMAC takes a key of any length");
     mac.update(message);
@@ -65,6 +82,10 @@ mod tests {
                 expected
             );
         }
+        assert_eq!(
+            hmac_sha256(key.expose(), &[b"what do ya want ", b"for nothing?"]).as_slice(),
+            hmac(Hash::Sha256, &key, b"what do ya want for nothing?"),
+        );
     }
 
     #[test]

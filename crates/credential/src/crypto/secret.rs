@@ -1,13 +1,17 @@
 //! Bytes that must not be seen: wiped when dropped, never printed, never copied by accident.
 
+#[cfg(feature = "alloc")]
 use alloc::vec::Vec;
 use subtle::ConstantTimeEq;
+#[cfg(feature = "alloc")]
 use zeroize::Zeroizing;
 
 /// Owned secret bytes. There is no `Debug`, no `Clone` and no `PartialEq` on purpose; the memory
 /// (the whole capacity of the vector) is overwritten when the value is dropped.
+#[cfg(feature = "alloc")]
 pub struct Secret(Zeroizing<Vec<u8>>);
 
+#[cfg(feature = "alloc")]
 impl Secret {
     /// Takes the bytes over. The caller should not have kept another copy.
     #[must_use]

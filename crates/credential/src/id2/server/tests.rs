@@ -1,0 +1,301 @@
+use super::*;
+use crate::id2::{
+    FormError, Mode,
+    device::{Fresh, auth_code, check_server, decrypt},
+};
+
+const RANDOM: [u8; 8] = [1, 2, 3, 4, 5, 6, 7, 8];
+
+fn id() -> Id {
+    Id::parse(b"2122232425262728292A2B2C").unwrap()
+}
+
+fn symmetric() -> Vec<(KeyType, Vec<u8>)> {
+    KeyType::ALL
+        .into_iter()
+        .filter_map(|kind| Some((kind, vec![0x42; kind.cipher()?.key_len()])))
+        .collect()
+}
+
+fn write(key: &dyn Key, form: Form, fresh: Fresh<'_>, extra: Option<&[u8]>) -> String {
+    let mut out = [0; 512];
+    let len = auth_code(key, &id(), form, fresh, extra, RANDOM, &mut out).unwrap();
+    String::from_utf8(out[..len].to_vec()).unwrap()
+}
+
+/// What any key must do with any device: all modes, and refuse whatever was changed.
+fn meets(key: &dyn Key, server: &DeviceKey) {
+    for (fresh, extra) in [
+        (Fresh::Challenge("55B83408399FA660F05C82E4F25333DC"), None),
+        (Fresh::Challenge("c"), Some(&b"abcd1234"[..])),
+        (Fresh::Timestamp("1512022279204"), None),
+        (
+            Fresh::Timestamp("1512022279204"),
+            Some(&b"\xe4\xb8\xad"[..]),
+        ),
+    ] {
+        let text = write(key, Form::Plain, fresh, extra);
+        let code = AuthCode::parse(&text).ok().unwrap();
+        assert_eq!(server.verify(&id(), &code, extra, false), Ok(()));
+        let other = Id::parse(b"2122232425262728292A2B2D").unwrap();
+        assert_eq!(
+            server.verify(&other, &code, extra, false),
+            Err(VerifyError::Signature)
+        );
+        let changed = AuthCode {
+            random: "0000000000000000",
+            ..code
+        };
+        assert_eq!(
+            server.verify(&id(), &changed, extra, false),
+            Err(VerifyError::Signature)
+        );
+        if extra.is_some() {
+            assert_eq!(
+                server.verify(&id(), &code, None, false),
+                Err(VerifyError::Signature)
+            );
+            assert_eq!(
+                server.verify(&id(), &code, Some(&[b'x'; 513]), false),
+                Err(VerifyError::Extra)
+            );
+        } else {
+            assert_eq!(
+                server.verify(&id(), &code, Some(b""), false),
+                Err(VerifyError::Extra)
+            );
+        }
+        for hash in [
+            HashType::Md5,
+            HashType::Sha1,
+            HashType::Sha256,
+            HashType::Sm3,
+        ] {
+            if hash != code.hash {
+                let other = AuthCode { hash, ..code };
+                assert_eq!(
+                    server.verify(&id(), &other, extra, false),
+                    Err(VerifyError::Hash)
+                );
+            }
+        }
+    }
+    // An extra of no bytes and none at all are one, where the mode has one.
+    let text = write(key, Form::Plain, Fresh::Challenge("c"), Some(b""));
+    let code = AuthCode::parse(&text).ok().unwrap();
+    assert_eq!(code.mode, Mode::ChallengeExtra);
+    assert_eq!(server.verify(&id(), &code, None, false), Ok(()));
+}
+
+fn encrypts(key: &dyn Key, server: &DeviceKey) {
+    let most = server.key_type().plain_max().unwrap();
+    let long = "x".repeat(most);
+    for plain in ["hello id2", long.as_str(), "\u{4e2d}"] {
+        let data = server.encrypt(plain, &[9; 64]).unwrap();
+        assert!(data.len() <= 512, "{}", data.len());
+        let mut out = [0; 512];
+        let len = decrypt(key, &data, &mut out).unwrap();
+        assert_eq!(&out[..len], plain.as_bytes());
+    }
+    let longer = "x".repeat(most + 1);
+    for wrong in ["", "a\0b", "a\n", longer.as_str()] {
+        assert_eq!(server.encrypt(wrong, &[9; 64]), Err(EncryptError::Data));
+    }
+}
+
+fn proves(key: &dyn Key, server: &DeviceKey) {
+    let challenge = "ABCD12348";
+    for extra in [None, Some(&b"srvextra"[..])] {
+        let text = server
+            .server_code(&id(), Form::Plain, challenge, extra)
+            .unwrap();
+        let check =
+            |id: &Id, challenge: &[u8]| check_server(key, id, Form::Plain, &text, challenge, extra);
+        assert_eq!(check(&id(), challenge.as_bytes()), Ok(()));
+        let other = Id::parse(b"2122232425262728292A2B2D").unwrap();
+        assert_eq!(
+            check(&other, challenge.as_bytes()),
+            Err(DeviceError::NotTheServer)
+        );
+    }
+    let long = "a".repeat(129);
+    for wrong in ["", "a~b", "a b", long.as_str()] {
+        assert_eq!(
+            server.server_code(&id(), Form::Plain, wrong, None),
+            Err(ProveError::Challenge)
+        );
+    }
+    assert_eq!(
+        server.server_code(&id(), Form::Plain, "a", Some(&[0; 513])),
+        Err(ProveError::Extra)
+    );
+}
+
+#[test]
+fn id_1_id_2_id_4_symmetric_keys() {
+    for (kind, bytes) in symmetric() {
+        let key = SoftKey::new(kind, &bytes).unwrap();
+        let server = DeviceKey::new(kind, &Secret::new(bytes)).ok().unwrap();
+        meets(&key, &server);
+        encrypts(&key, &server);
+        proves(&key, &server);
+    }
+}
+
+/// The server's words of `spec/id2.md` section 9, V1.
+#[test]
+fn id_4_the_server_code_of_the_vector() {
+    let key = hex::decode("2122232425262728292a2b2c2d2e2f30").unwrap();
+    let server = DeviceKey::new(KeyType::Aes128, &Secret::new(key))
+        .ok()
+        .unwrap();
+    let code = |extra| server.server_code(&id(), Form::Plain, "67452301EFCDAB89", extra);
+    assert_eq!(
+        code(None).unwrap(),
+        "10~2~67452301EFCDAB89~UXzFHtUqvwHIpaDXg/9i5EVaLXHK0wwfoW7YageoYkOXnA1nt3r97vPi1Bnh6fF1"
+    );
+    assert_eq!(
+        code(Some(b"srvextra")).unwrap(),
+        "11~2~67452301EFCDAB89~8jgY94HHC+tNE1+LHNpyB5VW6LoA4PQOZVqDc35unOuXnA1nt3r97vPi1Bnh6fF1"
+    );
+}
+
+#[test]
+fn the_hardened_form_goes_both_ways() {
+    for (kind, bytes) in symmetric() {
+        let key = SoftKey::new(kind, &bytes).unwrap();
+        let server = DeviceKey::new(kind, &Secret::new(bytes)).ok().unwrap();
+        if kind == KeyType::Sm4 {
+            assert_eq!(server.unharden("99~AAAA"), Err(KeyError::NotSupported));
+            continue;
+        }
+        let text = write(&key, Form::Hardened, Fresh::Challenge("c"), None);
+        assert!(DeviceKey::is_hardened(&text));
+        assert_eq!(AuthCode::parse(&text).err(), Some(FormError::Fields));
+        let inner = server.unharden(&text).unwrap();
+        let code = AuthCode::parse(&inner).ok().unwrap();
+        assert_eq!(server.verify(&id(), &code, None, false), Ok(()));
+        for wrong in [
+            "99~",
+            "99~AAAA",
+            "99~????",
+            "0~2~",
+            "99~AAAAAAAAAAAAAAAAAAAAAA==",
+        ] {
+            assert_eq!(server.unharden(wrong), Err(KeyError::BadCipher), "{wrong}");
+        }
+        for challenge in ["c", "0123456789ABCDEF", &"d".repeat(128)] {
+            let answer = server
+                .server_code(&id(), Form::Hardened, challenge, None)
+                .unwrap();
+            let challenge = challenge.as_bytes();
+            let checked = check_server(&key, &id(), Form::Hardened, &answer, challenge, None);
+            assert_eq!(checked, Ok(()));
+        }
+    }
+}
+
+#[cfg(feature = "openssl")]
+#[test]
+fn id_1_id_2_id_4_rsa_keys() {
+    for (kind, bits) in [(KeyType::Rsa1024, 1024), (KeyType::Rsa2048, 2048)] {
+        let private = RsaPrivate::generate(bits).unwrap();
+        let both = DeviceKey::new(kind, &private.to_der().unwrap())
+            .ok()
+            .unwrap();
+        let public = Secret::new(private.public_der().unwrap());
+        let only = DeviceKey::new(kind, &public).ok().unwrap();
+        let key = key::RsaKey::new(kind, private).ok().unwrap();
+        for server in [&both, &only] {
+            meets(&key, server);
+            encrypts(&key, server);
+        }
+        proves(&key, &both);
+        assert_eq!(
+            only.server_code(&id(), Form::Plain, "c", None),
+            Err(ProveError::Key(KeyError::NotSupported))
+        );
+        assert_eq!(only.unharden("99~AAAA"), Err(KeyError::NotSupported));
+        assert_eq!(both.unharden("99~AAAA"), Err(KeyError::NotSupported));
+        let other = [KeyType::Rsa2048, KeyType::Rsa1024][usize::from(bits == 2048)];
+        assert_eq!(
+            DeviceKey::new(other, &public).err(),
+            Some(KeyError::BadLength)
+        );
+    }
+}
+
+/// Old secure elements hash with MD5 or SHA-1, and are believed only where they are allowed to.
+#[cfg(feature = "openssl")]
+#[test]
+fn legacy_hashes_want_to_be_allowed() {
+    let private = RsaPrivate::generate(1024).unwrap();
+    let server = DeviceKey::new(KeyType::Rsa1024, &private.to_der().unwrap())
+        .ok()
+        .unwrap();
+    for (digit, hash) in [(0, HashType::Md5), (1, HashType::Sha1)] {
+        let digest = hash
+            .hash()
+            .of(&[id().as_bytes(), b"1245DC626946A9E5", b"1499753003564"]);
+        let mut out = [0; 128];
+        private
+            .sign(hash.hash(), digest.as_bytes(), &mut out)
+            .unwrap();
+        let text = format!(
+            "3~{digit}~1245DC626946A9E5~1499753003564~{}",
+            STANDARD.encode(out)
+        );
+        let code = AuthCode::parse(&text).ok().unwrap();
+        assert_eq!(server.verify(&id(), &code, None, true), Ok(()));
+        assert_eq!(
+            server.verify(&id(), &code, None, false),
+            Err(VerifyError::Hash)
+        );
+    }
+}
+
+#[cfg(feature = "curves")]
+#[test]
+fn id_1_id_2_keys_on_curves() {
+    for kind in [KeyType::P256, KeyType::Sm2] {
+        let key = key::CurveKey::new(kind, &[7; 32]).ok().unwrap();
+        for material in [key.public().to_vec(), vec![7; 32]] {
+            let server = DeviceKey::new(kind, &Secret::new(material)).ok().unwrap();
+            meets(&key, &server);
+            assert_eq!(
+                server.server_code(&id(), Form::Plain, "c", None),
+                Err(ProveError::Key(KeyError::NotSupported))
+            );
+            if kind == KeyType::Sm2 {
+                encrypts(&key, &server);
+            } else {
+                assert_eq!(
+                    server.encrypt("x", &[9; 64]),
+                    Err(EncryptError::Key(KeyError::NotSupported))
+                );
+            }
+        }
+        for wrong in [vec![0; 32], vec![0; 65], vec![4; 65], vec![7; 31]] {
+            assert_eq!(
+                DeviceKey::new(kind, &Secret::new(wrong)).err(),
+                Some(KeyError::BadLength)
+            );
+        }
+        assert_eq!(
+            check_server(&key, &id(), Form::Plain, "10~2~c~AAAA", b"c", None),
+            Err(DeviceError::Key(KeyError::NotSupported))
+        );
+    }
+}
+
+#[test]
+fn material_of_another_length_is_no_key() {
+    for (kind, bytes) in symmetric() {
+        let mut longer = bytes;
+        longer.push(0);
+        assert_eq!(
+            DeviceKey::new(kind, &Secret::new(longer)).err(),
+            Some(KeyError::BadLength)
+        );
+    }
+}
