@@ -18,6 +18,7 @@ mod lsm;
 mod presence;
 mod queue;
 mod series;
+mod sightings;
 mod sql;
 mod tape;
 
@@ -126,8 +127,9 @@ impl Store {
     /// disk refuses, or when what is there is damaged; the context names the place.
     pub fn open(folder: &Path, options: &Options) -> Result<Self, Fault> {
         let home = Arc::new(home::Home::open(folder)?);
-        let sql = Arc::new(sql::Sql::open(&home, options)?);
         let lsm = Arc::new(lsm::Lsm::open(&home, options)?);
+        let sightings = sightings::Sightings::new(lsm.clone());
+        let sql = Arc::new(sql::Sql::open(&home, sightings, options)?);
         let rows = Rows {
             catalog: sql.clone(),
             devices: sql.clone(),

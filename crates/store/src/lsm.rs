@@ -74,6 +74,8 @@ pub(crate) struct Trees {
     pub(crate) latest: Keyspace,
     /// Points by age, for expiry.
     pub(crate) ages: Keyspace,
+    /// When devices were last seen.
+    pub(crate) sightings: Keyspace,
     /// Positions of the journal's readers.
     pub(crate) readers: Keyspace,
 }
@@ -200,6 +202,7 @@ impl Trees {
                 points: keyspace("points", 32 << 20)?,
                 latest: keyspace("latest", 16 << 20)?,
                 ages: keyspace("ages", 16 << 20)?,
+                sightings: keyspace("sightings", 16 << 20)?,
                 readers: keyspace("readers", 1 << 20)?,
                 db,
             })
@@ -224,7 +227,13 @@ impl Trees {
 
     /// Waits until there is room in memory; false when there was none for too long.
     fn wait_for_room(&self) -> Result<bool, fjall::Error> {
-        let keyspaces = [&self.points, &self.latest, &self.ages, &self.readers];
+        let keyspaces = [
+            &self.points,
+            &self.latest,
+            &self.ages,
+            &self.sightings,
+            &self.readers,
+        ];
         let full = || {
             keyspaces
                 .iter()
@@ -245,7 +254,7 @@ impl Trees {
     /// Lets all that is in memory only go into tables, so that the loss of the write-ahead log
     /// costs no more than what is still in the journal.
     pub(crate) fn flush(&self) -> Result<(), fjall::Error> {
-        for keyspace in [&self.points, &self.latest, &self.ages] {
+        for keyspace in [&self.points, &self.latest, &self.ages, &self.sightings] {
             keyspace.rotate_memtable()?;
         }
         Ok(())

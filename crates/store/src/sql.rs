@@ -17,6 +17,7 @@ use crate::{
     fault::{aside, of_io, of_sql, stopped},
     home::Home,
     queue::Queue,
+    sightings::Sightings,
 };
 use model::error::Fault;
 use parking_lot::Mutex;
@@ -50,6 +51,7 @@ pub(crate) struct Sql {
     slow: Arc<Readers>,
     slow_turns: Arc<Semaphore>,
     writer: Option<JoinHandle<()>>,
+    sightings: Sightings,
     home: Arc<Home>,
 }
 
@@ -85,7 +87,11 @@ struct Ran {
 }
 
 impl Sql {
-    pub(crate) fn open(home: &Arc<Home>, options: &Options) -> Result<Self, Fault> {
+    pub(crate) fn open(
+        home: &Arc<Home>,
+        sightings: Sightings,
+        options: &Options,
+    ) -> Result<Self, Fault> {
         let path = home.join(FILE);
         let mut writer = open_writer(&path)?;
         schema::migrate(&mut writer, &path)?;
@@ -101,8 +107,17 @@ impl Sql {
             slow: Arc::new(Readers::open(&path, SLOW_READERS)?),
             slow_turns: Arc::new(Semaphore::new(SLOW_READERS)),
             writer: Some(thread.map_err(|e| of_io("starting the writer of", &path, &e))?),
+            sightings,
             home: home.clone(),
         })
+    }
+
+    /// Opens a registry with a tree of its own beside it.
+    #[cfg(test)]
+    fn open_alone(folder: &Path, options: &Options) -> Result<Self, Fault> {
+        let home = Arc::new(Home::open(folder)?);
+        let lsm = Arc::new(crate::lsm::Lsm::open(&home, options)?);
+        Self::open(&home, Sightings::new(lsm), options)
     }
 
     /// Runs `work` and gives back what it found out once it is on disk.
@@ -335,7 +350,7 @@ mod tests {
 
     fn open(folder: &Path) -> Result<Sql, Fault> {
         let options = Options::of(NodeId::parse("one").unwrap());
-        Sql::open(&Arc::new(Home::open(folder)?), &options)
+        Sql::open_alone(folder, &options)
     }
 
     fn count(sql: &Sql) -> i64 {

@@ -273,7 +273,15 @@ pub async fn connections_are_noted_without_a_new_version(make: &dyn Make) {
         seen("lamp", None, Some(15), None),
     ];
     devices.seen(second).await.unwrap();
+    let all = DeviceFilter::default();
+    let (page, _) = devices.page(&product("pk"), &all, 0, 9).await.unwrap();
+    let paged = page
+        .iter()
+        .find(|device| device.key.name.as_str() == "lamp");
     let lamp = find(&*devices, "lamp").await.unwrap();
+    assert_eq!(paged, Some(&lamp));
+    let by_id = devices.find_id(&iot_id("id-lamp")).await.unwrap();
+    assert_eq!(by_id.as_ref(), Some(&lamp));
     let expected = Device {
         online: Some(Time(10)),
         offline: Some(Time(20)),

@@ -6,9 +6,14 @@ use crate::{
     home::Home,
     lsm::{Lsm, Trees},
     series::{self, Histories},
+    sightings::{Sighting, Sightings},
 };
 use fjall::{Guard, Iter, Keyspace, Readable, Snapshot};
-use model::{error::Fault, id::Position, port::Point};
+use model::{
+    error::Fault,
+    id::{IotId, Position},
+    port::Point,
+};
 use serde::{Deserialize, Serialize};
 use std::{
     io::{self, BufRead, Read},
@@ -30,6 +35,8 @@ enum Line {
     Point(Point),
     /// A latest value, which outlives its point.
     Latest(Point),
+    /// When a device was last seen.
+    Seen(IotId, Sighting),
 }
 
 /// Reads the histories as they were when it was made.
@@ -48,6 +55,7 @@ enum Stage {
     Readers,
     Points,
     Latest,
+    Sightings,
     End,
 }
 
@@ -71,7 +79,8 @@ impl Dump {
         (self.stage, self.rows) = match self.stage {
             Stage::Readers => (Stage::Points, rows(&self.trees.points)),
             Stage::Points => (Stage::Latest, rows(&self.trees.latest)),
-            Stage::Latest | Stage::End => {
+            Stage::Latest => (Stage::Sightings, rows(&self.trees.sightings)),
+            Stage::Sightings | Stage::End => {
                 self.stage = Stage::End;
                 return;
             }
@@ -95,6 +104,13 @@ impl Dump {
             Stage::Latest => Some(Line::Latest(
                 series::latest_of(&key, &value).ok_or_else(damaged)?,
             )),
+            Stage::Sightings => {
+                let id = std::str::from_utf8(&key).ok();
+                let id = id.and_then(|id| IotId::parse(id).ok());
+                let seen = Sighting::read(&value);
+                let (id, seen) = id.zip(seen).ok_or_else(damaged)?;
+                Some(Line::Seen(id, seen))
+            }
             Stage::End => None,
         })
     }
@@ -148,17 +164,20 @@ pub fn restore_histories(
     let home = Arc::new(Home::open(folder)?);
     let lsm = Arc::new(Lsm::open(&home, options)?);
     let histories = Histories::new(lsm.clone());
+    let sightings = Sightings::new(lsm.clone());
     let kept = |position: Position| until.is_none_or(|until| position <= until);
     let mut readers = Vec::new();
     let mut points = Vec::new();
     let mut latest = Vec::new();
+    let mut seen = Vec::new();
     let mut put = 0;
     let mut number = 0_u64;
     loop {
         let line = next(&mut lines, &mut number)?;
-        let full = points.len() + latest.len() >= BATCH;
+        let full = points.len() + latest.len() + seen.len() >= BATCH;
         if full || line.is_none() {
             histories.restore(&points, &latest)?;
+            sightings.put(seen.drain(..))?;
             put += points.len() as u64;
             points.clear();
             latest.clear();
@@ -171,6 +190,7 @@ pub fn restore_histories(
             Some(Line::Point(point)) if kept(point.position) => points.push(point),
             Some(Line::Latest(point)) if kept(point.position) => latest.push(point),
             Some(Line::Point(_) | Line::Latest(_)) => {}
+            Some(Line::Seen(id, sighting)) => seen.push((id, sighting)),
         }
     }
     // Last: a reader is never ahead of what is there.
@@ -203,7 +223,7 @@ fn parse(text: &[u8]) -> Result<Line, String> {
         Line::Reader(name, _) if name.is_empty() || name.len() > 64 => {
             return Err("that is no reader's name".into());
         }
-        Line::Reader(..) => {}
+        Line::Reader(..) | Line::Seen(..) => {}
     }
     Ok(line)
 }

@@ -3,9 +3,10 @@
 use super::*;
 use crate::{Options, Store};
 use model::{
+    device::Device,
     fact::{Fact, What},
-    id::{DeviceKey, IotId, NodeId, Time},
-    port::{Point, Put, Range, Stream},
+    id::{AccountId, DeviceKey, IotId, NodeId, Time},
+    port::{NewDevice, Point, Put, Range, Seen, Stream},
 };
 use serde_json::json;
 use std::io::{BufReader, Write};
@@ -31,6 +32,28 @@ fn fact(number: u64) -> Fact {
                 Time(number.cast_signed() * 1_000),
             )],
         },
+    }
+}
+
+fn device() -> NewDevice {
+    NewDevice {
+        device: Device {
+            key: DeviceKey::parse("pk", "lamp").unwrap(),
+            iot_id: IotId::parse("id").unwrap(),
+            account: AccountId::parse("1").unwrap(),
+            nickname: String::new(),
+            created: Time(1),
+            activated: None,
+            disabled: false,
+            online: None,
+            offline: None,
+            address: String::new(),
+            firmware: String::new(),
+            tags: std::collections::BTreeMap::new(),
+            credential: 0,
+            version: 1,
+        },
+        secret: b"sealed".as_slice().into(),
     }
 }
 
@@ -104,6 +127,36 @@ async fn levels(store: &Store) -> Vec<u64> {
     };
     let points = store.series.range(&range).await.unwrap();
     points.iter().map(|point| point.position.0).collect()
+}
+
+/// When a device was last seen comes with the copy, and lies over its row.
+#[tokio::test]
+async fn a_copy_knows_when_devices_were_seen() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(&folder.path().join("data"), &options()).unwrap();
+    let seen = |online: Option<i64>, offline: Option<i64>, address: Option<&str>| Seen {
+        iot_id: IotId::parse("id").unwrap(),
+        online: online.map(Time),
+        offline: offline.map(Time),
+        address: address.map(str::to_owned),
+    };
+    store.devices.insert(vec![device()], 10).await.unwrap();
+    let first = seen(Some(5), Some(7), Some("192.0.2.1"));
+    store.devices.seen(vec![first]).await.unwrap();
+    let moment = store.copier.moment().unwrap();
+    let later = seen(Some(9), None, Some("192.0.2.2"));
+    store.devices.seen(vec![later]).await.unwrap();
+    let to = folder.path().join("copy");
+    copy(moment, &to);
+    back(&to, None);
+    drop(store);
+    let store = Store::open(&to, &options()).unwrap();
+    let key = device().device.key;
+    let found = store.devices.find(&key).await.unwrap().unwrap();
+    assert_eq!(
+        (found.online, found.offline, found.address.as_str()),
+        (Some(Time(5)), Some(Time(7)), "192.0.2.1")
+    );
 }
 
 /// What comes after the moment is not in the copy, though it is written before the copy is read;

@@ -5,7 +5,10 @@ use super::{
     device::{self, columns},
     int, nonce, secret, uint,
 };
-use crate::fault::{aside, of_sql};
+use crate::{
+    fault::{aside, of_sql},
+    sightings::Sightings,
+};
 use async_trait::async_trait;
 use bytes::Bytes;
 use model::{
@@ -21,13 +24,14 @@ use tokio::sync::mpsc::Sender;
 impl Archive for Sql {
     async fn dump(&self, rows: Sender<Row>) -> Result<(), Fault> {
         let path = self.home.join(super::FILE);
+        let sightings = self.sightings.clone();
         aside(move || {
             // A connection of its own: its transaction sees one moment, for as long as it takes.
             let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
             let dump = || {
                 let connection = Connection::open_with_flags(&path, flags)?;
                 let moment = connection.unchecked_transaction()?;
-                dump(&moment, &rows)
+                dump(&moment, &sightings, &rows)
             };
             dump().map_err(|e| of_sql(&e))
         })
@@ -52,7 +56,9 @@ impl Archive for Sql {
             }
             Ok(())
         })
-        .await
+        .await?;
+        let sightings = self.sightings.clone();
+        aside(move || sightings.clear()).await
     }
 
     async fn restore(&self, rows: Vec<Row>) -> Result<(), Fault> {
@@ -74,7 +80,7 @@ const TABLES: [&str; 9] = [
     "audit",
 ];
 
-fn dump(c: &Connection, rows: &Sender<Row>) -> rusqlite::Result<()> {
+fn dump(c: &Connection, sightings: &Sightings, rows: &Sender<Row>) -> rusqlite::Result<()> {
     every(
         c,
         rows,
@@ -97,7 +103,11 @@ fn dump(c: &Connection, rows: &Sender<Row>) -> rusqlite::Result<()> {
         })
     })?;
     let devices = concat!("SELECT ", columns!(), " FROM device ORDER BY id");
-    every(c, rows, devices, |row| device::device(row).map(Row::Device))?;
+    every(c, rows, devices, |row| {
+        let mut device = device::device(row)?;
+        sightings.lay_over(&mut device);
+        Ok(Row::Device(device))
+    })?;
     every(
         c,
         rows,

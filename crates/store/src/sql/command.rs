@@ -198,17 +198,15 @@ pub(super) fn command(row: &Row<'_>) -> rusqlite::Result<Command> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Options, home::Home};
+    use crate::Options;
     use model::id::NodeId;
-    use std::sync::Arc;
 
     /// Ids fit 32 bits, come round after the last one, and pass over what is kept.
     #[tokio::test]
     async fn ids_come_round_and_pass_over_commands_that_are_kept() {
         let folder = tempfile::tempdir().unwrap();
         let options = Options::of(NodeId::parse("one").unwrap());
-        let home = Arc::new(Home::open(folder.path()).unwrap());
-        let sql = Sql::open(&home, &options).unwrap();
+        let sql = Sql::open_alone(folder.path(), &options).unwrap();
         let device = DeviceKey::parse("pk", "lamp").unwrap();
         let iot_id = IotId::parse("id").unwrap();
         let order = Order::SetProperties(serde_json::Map::new());

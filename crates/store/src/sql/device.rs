@@ -1,6 +1,7 @@
 //! Device rows, made for a million of them in one product.
 
 use super::{Sql, Trouble, damaged, int, limit, secret, uint};
+use crate::fault::aside;
 use async_trait::async_trait;
 use bytes::Bytes;
 use model::{
@@ -10,6 +11,7 @@ use model::{
     port::{Change, DeviceFilter, Devices, Insert, NewDevice, SecretId, Seen},
 };
 use rusqlite::{Connection, OptionalExtension, Row, params};
+use std::collections::HashSet;
 
 /// What a device is made of, as `device` reads it.
 macro_rules! columns {
@@ -41,19 +43,21 @@ impl Devices for Sql {
     }
 
     async fn find(&self, key: &DeviceKey) -> Result<Option<Device>, Fault> {
-        self.read(|c| {
+        let found = self.read(|c| {
             c.prepare_cached(select!("WHERE product = ? AND name = ?"))?
                 .query_row((key.product.as_str(), key.name.as_str()), device)
                 .optional()
-        })
+        })?;
+        Ok(found.map(|device| self.whole(device)))
     }
 
     async fn find_id(&self, id: &IotId) -> Result<Option<Device>, Fault> {
-        self.read(|c| {
+        let found = self.read(|c| {
             c.prepare_cached(select!("WHERE iot_id = ?"))?
                 .query_row([id.as_str()], device)
                 .optional()
-        })
+        })?;
+        Ok(found.map(|device| self.whole(device)))
     }
 
     async fn taken(
@@ -83,31 +87,30 @@ impl Devices for Sql {
     }
 
     async fn seen(&self, seen: Vec<Seen>) -> Result<(), Fault> {
-        self.write(move |c| {
-            // One statement for both ends of a session: most rows of a batch have both.
-            let mut update = c.prepare_cached(
-                "UPDATE device SET
-                     address = iif(online > ?2, address, coalesce(?3, address)),
-                     online = max(coalesce(?2, online), coalesce(online, ?2)),
-                     offline = max(coalesce(?4, offline), coalesce(offline, ?4))
-                 WHERE iot_id = ?1",
-            )?;
-            for seen in seen {
-                update.execute((
-                    seen.iot_id.as_str(),
-                    seen.online.map(|time| time.0),
-                    seen.address,
-                    seen.offline.map(|time| time.0),
-                ))?;
+        // One that only went may be gone: its last fact is that its connection was closed.
+        let mut there = HashSet::new();
+        for one in seen.iter().filter(|seen| seen.online.is_none()) {
+            let id = one.iot_id.as_str();
+            let found = self.read(|c| {
+                c.prepare_cached("SELECT 1 FROM device WHERE iot_id = ?")?
+                    .exists([id])
+            })?;
+            if found {
+                there.insert(one.iot_id.clone());
             }
-            Ok(())
+        }
+        let sightings = self.sightings.clone();
+        aside(move || {
+            let known = |seen: &Seen| seen.online.is_some() || there.contains(&seen.iot_id);
+            sightings.note(seen.into_iter().filter(known))
         })
         .await
     }
 
     async fn remove(&self, id: &IotId) -> Result<bool, Fault> {
+        let (sightings, seen) = (self.sightings.clone(), id.clone());
         let id = id.clone();
-        self.write(move |c| {
+        let removed = self.write(move |c| {
             let gone = c
                 .prepare_cached("DELETE FROM device WHERE iot_id = ? RETURNING product, class")?
                 .query_row([id.as_str()], |row| {
@@ -120,8 +123,15 @@ impl Devices for Sql {
             add_to_count(c, &product, class, -1)?;
             secret::forget(c, &SecretId::Device(id))?;
             Ok(true)
-        })
-        .await
+        });
+        let removed = removed.await?;
+        if removed {
+            // What stays behind is of an id that is never given again.
+            if let Err(fault) = aside(move || sightings.forget(&seen)).await {
+                tracing::debug!(%fault, "when a device was last seen was not forgotten");
+            }
+        }
+        Ok(removed)
     }
 
     async fn page(
@@ -132,6 +142,7 @@ impl Devices for Sql {
         most: usize,
     ) -> Result<(Vec<Device>, u64), Fault> {
         let (product, filter) = (product.clone(), filter.clone());
+        let sightings = self.sightings.clone();
         self.read_many(move |c| {
             let counts = counts(c, &product)?;
             // A class that is not wanted becomes NULL, which equals nothing.
@@ -145,7 +156,7 @@ impl Devices for Sql {
             // The inner query walks the index alone, which is several times faster than walking
             // the rows that are skipped.
             let [a, b, c_, d] = classes;
-            let page = c
+            let mut page: Vec<Device> = c
                 .prepare_cached(select!(
                     "WHERE id IN (SELECT id FROM device INDEXED BY device_page
                                   WHERE product = ? AND class IN (?, ?, ?, ?)
@@ -157,6 +168,8 @@ impl Devices for Sql {
                     device,
                 )?
                 .collect::<rusqlite::Result<_>>()?;
+            page.iter_mut()
+                .for_each(|device| sightings.lay_over(device));
             Ok((page, total))
         })
         .await
@@ -168,6 +181,14 @@ impl Devices for Sql {
             registered: counts.iter().sum(),
             activated: counts[2] + counts[3],
         })
+    }
+}
+
+impl Sql {
+    /// The device with what was seen of it.
+    fn whole(&self, mut device: Device) -> Device {
+        self.sightings.lay_over(&mut device);
+        device
     }
 }
 

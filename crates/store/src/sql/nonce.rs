@@ -81,17 +81,15 @@ pub(super) fn enter(c: &Connection, table: &'static str, token: &Token) -> Resul
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Options, home::Home};
+    use crate::Options;
     use model::id::NodeId;
-    use std::sync::Arc;
 
     /// What is too old is forgotten in passing, so that a flood of challenges does not stay.
     #[tokio::test]
     async fn old_rows_go_while_new_ones_come() {
         let folder = tempfile::tempdir().unwrap();
         let options = Options::of(NodeId::parse("one").unwrap());
-        let home = Arc::new(Home::open(folder.path()).unwrap());
-        let sql = Sql::open(&home, &options).unwrap();
+        let sql = Sql::open_alone(folder.path(), &options).unwrap();
         for i in 0..100 {
             sql.mint(&i.to_string(), "a", Time(0), Time(10))
                 .await
