@@ -15,6 +15,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("wire", &[]),
     ("model", &[]),
     ("device", &["credential", "wire"]),
+    ("scan", &["credential"]),
     ("store", &["model"]),
     ("postgres", &["model"]),
     ("hub", &["credential", "model"]),
