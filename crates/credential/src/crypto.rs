@@ -14,3 +14,4 @@ pub mod seal;
 pub mod secret;
 #[cfg(feature = "alloc")]
 pub mod stretch;
+pub mod wrap;

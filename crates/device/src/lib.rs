@@ -1,13 +1,24 @@
-//! The device's side of the protocols, for firmware: computations without I/O, clock or threads.
+//! The device's side of the protocols, for firmware: computations without I/O, clock, threads or a
+//! heap.
 //!
-//! Start reading at [`sign`], which makes host, client id, user name and password for an MQTT client
-//! that the firmware already has. The room stands on `credential` and `wire` alone and knows nothing
-//! of the server.
+//! Start reading at [`id2`], the client of ID², and [`holder`], behind which its key lives; or at
+//! [`sign`], which makes host, client id, user name and password for an MQTT client that the
+//! firmware already has. The room stands on `credential` alone and knows nothing of the server; its
+//! face for C is `device-c`.
 
 #![no_std]
 
+#[cfg(test)]
 extern crate alloc;
 
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
+pub mod holder;
+pub mod id2;
 pub mod sign;
 
-pub use credential::Secret;
+/// What a carrier of keys implements and speaks of.
+pub use credential::{
+    crypto::ecb::Direction,
+    id2::{HashType, Id, Key, KeyError, KeyType, SoftKey, device::Form},
+};

@@ -4,15 +4,9 @@
 //! The client id is, byte for byte, that of the Link Kit C SDK 3.2.0, because firmware that moves
 //! over from there must look the same to any server; that includes its `lan` and `_v`.
 
-use alloc::{
-    format,
-    string::{String, ToString},
-};
-use core::fmt;
-use credential::{
-    Secret,
-    alink::{Channel, SignMethod, sign},
-};
+use core::{fmt, ops::Deref, str};
+use credential::crypto::hmac::hmac_sha256;
+use zeroize::Zeroizing;
 
 /// Longest product key (`IOTX_PRODUCT_KEY_LEN` of that SDK), in bytes like all limits here.
 pub const PRODUCT_KEY_MAX: usize = 20;
@@ -24,6 +18,10 @@ pub const DEVICE_SECRET_MAX: usize = 64;
 pub const HOSTNAME_MAX: usize = 63;
 /// Longest client id: `DEV_SIGN_CLIENT_ID_MAXLEN` without the closing NUL.
 pub const CLIENT_ID_MAX: usize = 199;
+/// Longest user name: `DEV_SIGN_USERNAME_MAXLEN` without the closing NUL.
+pub const USERNAME_MAX: usize = 63;
+/// Characters of a password: `DEV_SIGN_PASSWORD_MAXLEN` without the closing NUL.
+pub const PASSWORD_LEN: usize = 64;
 
 /// Never checked by any server of this protocol; it is signed all the same.
 const TIMESTAMP: &str = "2524608000000";
@@ -62,21 +60,54 @@ pub struct Meta<'a> {
     /// DeviceName.
     pub device_name: &'a str,
     /// DeviceSecret.
-    pub device_secret: &'a Secret,
+    pub device_secret: &'a [u8],
+}
+
+/// A text of at most `N` bytes, without a heap.
+#[derive(Clone, Copy)]
+pub struct Text<const N: usize> {
+    bytes: [u8; N],
+    len: usize,
+}
+
+impl<const N: usize> Text<N> {
+    /// The parts, one after the other; `None` when they are longer than `N`.
+    fn of(parts: &[&str]) -> Option<Self> {
+        let mut text = Text {
+            bytes: [0; N],
+            len: 0,
+        };
+        for part in parts {
+            let end = text.len + part.len();
+            text.bytes
+                .get_mut(text.len..end)?
+                .copy_from_slice(part.as_bytes());
+            text.len = end;
+        }
+        Some(text)
+    }
+}
+
+impl<const N: usize> Deref for Text<N> {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        str::from_utf8(&self.bytes[..self.len]).unwrap_or_default()
+    }
 }
 
 /// What an MQTT client needs (`iotx_sign_mqtt_t`). No `Debug`, for the password.
 pub struct Login {
     /// Full host name, at most [`HOSTNAME_MAX`] bytes.
-    pub hostname: String,
+    pub hostname: Text<HOSTNAME_MAX>,
     /// TCP port.
     pub port: u16,
     /// MQTT client id, at most [`CLIENT_ID_MAX`] bytes.
-    pub client_id: String,
+    pub client_id: Text<CLIENT_ID_MAX>,
     /// MQTT user name.
-    pub username: String,
+    pub username: Text<USERNAME_MAX>,
     /// MQTT password: 64 upper-case hex digits.
-    pub password: Secret,
+    pub password: Zeroizing<[u8; PASSWORD_LEN]>,
 }
 
 /// Which argument was refused. In C each of them is the result -1.
@@ -138,55 +169,69 @@ pub fn sign_mqtt(
     if !is_word(device_name, DEVICE_NAME_MAX) {
         return Err(SignError::DeviceName);
     }
-    if !(1..=DEVICE_SECRET_MAX).contains(&device_secret.expose().len()) {
+    if !(1..=DEVICE_SECRET_MAX).contains(&device_secret.len()) {
         return Err(SignError::DeviceSecret);
     }
     let hostname = hostname(region, product_key)?;
     let (port, securemode) = match transport {
-        Transport::Tls => (443, 2),
-        Transport::Tcp => (1883, 3),
+        Transport::Tls => (443, "2"),
+        Transport::Tcp => (1883, "3"),
     };
-    let base = format!("{product_key}.{device_name}");
-    let method = SignMethod::HmacSha256;
-    let mut password = sign(
+    // All limits were checked above, so that every text fits; were one wrong, nothing is signed.
+    let fits = SignError::Hostname;
+    let client_id = Text::of(&[
+        product_key,
+        ".",
+        device_name,
+        "|timestamp=",
+        TIMESTAMP,
+        ",_v=sdk-c-3.2.0,securemode=",
+        securemode,
+        ",signmethod=hmacsha256,lan=C,_ss=1,gw=0,ext=0|",
+    ])
+    .ok_or(fits)?;
+    // The fields that are signed, by their names' order (seed 001 section 3.2).
+    let mac = hmac_sha256(
         device_secret,
-        method,
-        Channel::MqttDirect,
         &[
-            ("clientId", base.as_str()),
-            ("deviceName", device_name),
-            ("productKey", product_key),
-            ("timestamp", TIMESTAMP),
+            b"clientId",
+            product_key.as_bytes(),
+            b".",
+            device_name.as_bytes(),
+            b"deviceName",
+            device_name.as_bytes(),
+            b"productKey",
+            product_key.as_bytes(),
+            b"timestamp",
+            TIMESTAMP.as_bytes(),
         ],
     );
-    password.make_ascii_uppercase();
-    let client_id = format!(
-        "{base}|timestamp={TIMESTAMP},_v=sdk-c-3.2.0,securemode={securemode},signmethod={},lan=C,_ss=1,gw=0,ext=0|",
-        method.name()
-    );
+    let mut password = Zeroizing::new([0; PASSWORD_LEN]);
+    for (byte, pair) in mac.iter().zip(password.chunks_exact_mut(2)) {
+        const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
+        pair[0] = DIGITS[usize::from(byte >> 4)];
+        pair[1] = DIGITS[usize::from(byte & 15)];
+    }
     Ok(Login {
         hostname,
         port,
         client_id,
-        username: format!("{device_name}&{product_key}"),
-        password: Secret::new(password.into_bytes()),
+        username: Text::of(&[device_name, "&", product_key]).ok_or(fits)?,
+        password,
     })
 }
 
-fn hostname(region: Region<'_>, product_key: &str) -> Result<String, SignError> {
+fn hostname(region: Region<'_>, product_key: &str) -> Result<Text<HOSTNAME_MAX>, SignError> {
     let id = match region {
         Region::Shanghai => "cn-shanghai",
         Region::Singapore => "ap-southeast-1",
         Region::Japan => "ap-northeast-1",
         Region::UsaWest => "us-west-1",
         Region::Germany => "eu-central-1",
-        Region::Custom(host) if (1..=HOSTNAME_MAX).contains(&host.len()) => {
-            return Ok(host.to_string());
-        }
-        Region::Custom(_) => return Err(SignError::Hostname),
+        Region::Custom("") => return Err(SignError::Hostname),
+        Region::Custom(host) => return Text::of(&[host]).ok_or(SignError::Hostname),
     };
-    // At most 20 + 40 bytes, since the product key was checked before.
-    Ok(format!("{product_key}.iot-as-mqtt.{id}.aliyuncs.com"))
+    Text::of(&[product_key, ".iot-as-mqtt.", id, ".aliyuncs.com"]).ok_or(SignError::Hostname)
 }
 
 /// Visible ASCII without the characters that part client id and user name.
@@ -200,8 +245,9 @@ fn is_word(text: &str, max: usize) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::format;
     use credential::{
-        Evidence,
+        Evidence, Secret,
         alink::{ClientId, Signed},
     };
 
@@ -213,7 +259,7 @@ mod tests {
         Meta {
             product_key: "a1MZxOdcBnO",
             device_name: "example1",
-            device_secret,
+            device_secret: device_secret.expose(),
         }
     }
 
@@ -225,17 +271,17 @@ mod tests {
             .ok()
             .unwrap();
         assert_eq!(
-            login.hostname,
+            &*login.hostname,
             "a1MZxOdcBnO.iot-as-mqtt.cn-shanghai.aliyuncs.com"
         );
         assert_eq!(login.port, 443);
         assert_eq!(
-            login.client_id,
+            &*login.client_id,
             "a1MZxOdcBnO.example1|timestamp=2524608000000,_v=sdk-c-3.2.0,securemode=2,signmethod=hmacsha256,lan=C,_ss=1,gw=0,ext=0|"
         );
-        assert_eq!(login.username, "example1&a1MZxOdcBnO");
+        assert_eq!(&*login.username, "example1&a1MZxOdcBnO");
         assert_eq!(
-            login.password.expose(),
+            login.password.as_slice(),
             b"E157285389659C45DDB66E19B5C2385377E3CE627C712129DEB32263D3ACB227"
         );
     }
@@ -249,13 +295,10 @@ mod tests {
             let login = sign_mqtt(Region::Custom("muster.example"), transport, &meta)
                 .ok()
                 .unwrap();
-            assert_eq!(
-                (login.hostname.as_str(), login.port),
-                ("muster.example", port)
-            );
+            assert_eq!((&*login.hostname, login.port), ("muster.example", port));
             let id = ClientId::parse(&login.client_id).unwrap();
             assert_eq!(id.get("securemode"), Some(mode));
-            let password = core::str::from_utf8(login.password.expose()).unwrap();
+            let password = core::str::from_utf8(&*login.password).unwrap();
             let signed = Signed::connect(&id, "example1", "a1MZxOdcBnO", password).unwrap();
             assert!(signed.check(&secret));
         }
@@ -275,7 +318,7 @@ mod tests {
                 .ok()
                 .unwrap();
             assert_eq!(
-                login.hostname,
+                &*login.hostname,
                 format!("a1MZxOdcBnO.iot-as-mqtt.{id}.aliyuncs.com")
             );
         }
@@ -322,13 +365,13 @@ mod tests {
         let meta = Meta {
             product_key: &key,
             device_name: &name,
-            device_secret: &secret,
+            device_secret: secret.expose(),
         };
         for region in [Region::Singapore, Region::Japan] {
             let login = sign_mqtt(region, Transport::Tls, &meta).ok().unwrap();
             assert!(login.hostname.len() <= HOSTNAME_MAX);
             assert!(login.client_id.len() <= CLIENT_ID_MAX);
-            assert!(login.username.len() <= 63 && login.password.expose().len() == 64);
+            assert!(login.username.len() <= 63 && login.password.len() == 64);
         }
     }
 }
