@@ -6,7 +6,7 @@
 
 use crate::{
     client::Client,
-    commands,
+    commands::{self, Errand},
     door::Gate,
     farewell::Admitted,
     handout::{Answer, hand_out},
@@ -89,7 +89,12 @@ pub(crate) struct Conn<S> {
     half: Option<Millis>,
     /// Hands over commands; there only while it does.
     commands: Option<BoxFuture<'static, ()>>,
-    commands_again: bool,
+    commands_again: Option<Errand>,
+    /// The device has commands that are to be marked so once its answers are worked on, as those
+    /// end most of them.
+    commands_taken: bool,
+    /// Commands may have been written whose bytes are not known to have left.
+    commands_given: bool,
     keep_alive: KeepAlive,
     /// Since when the client has read nothing of what waits.
     stalled: Option<Millis>,
@@ -253,7 +258,9 @@ impl<S: Duplex> Conn<S> {
             share: gate.memory.share(),
             half: None,
             commands: None,
-            commands_again: false,
+            commands_again: None,
+            commands_taken: false,
+            commands_given: false,
             keep_alive,
             stalled: None,
             timer: Box::pin(sleep(FAR)),
@@ -262,7 +269,7 @@ impl<S: Duplex> Conn<S> {
         };
         conn.set_timer();
         if seated.present || seated.implicit {
-            conn.look_for_commands();
+            conn.see_to_commands(Errand::Look);
         }
         conn
     }
@@ -502,18 +509,20 @@ impl<S: Duplex> Conn<S> {
         let id = self.client.id();
         self.router.subscribe(&self.seat, id, request, &verdicts);
         if verdicts.iter().any(|verdict| !verdict.is_error()) {
-            self.look_for_commands();
+            self.see_to_commands(Errand::Look);
         }
     }
 
-    fn look_for_commands(&mut self) {
+    fn see_to_commands(&mut self, errand: Errand) {
         let Client::Device { session, dialect } = &self.client else {
             return;
         };
         if self.commands.is_some() {
-            self.commands_again = true;
+            self.commands_again = self.commands_again.max(Some(errand));
         } else {
-            self.commands = Some(Box::pin(commands::hand_over(
+            self.commands_given |= errand == Errand::Look;
+            self.commands = Some(Box::pin(commands::run(
+                errand,
                 self.gate.clone(),
                 self.seat.clone(),
                 session.clone(),
@@ -528,8 +537,8 @@ impl<S: Duplex> Conn<S> {
                 return;
             }
             self.commands = None;
-            if std::mem::take(&mut self.commands_again) {
-                self.look_for_commands();
+            if let Some(errand) = self.commands_again.take() {
+                self.see_to_commands(errand);
             }
         }
     }
@@ -540,7 +549,11 @@ impl<S: Duplex> Conn<S> {
             match self.seat.poll(self.client.id(), busy, cx) {
                 Poll::Ready(Outgoing::Bytes(bytes)) => self.writing = bytes,
                 Poll::Ready(Outgoing::CommandsWait) => {
-                    self.look_for_commands();
+                    self.see_to_commands(Errand::Look);
+                    continue;
+                }
+                Poll::Ready(Outgoing::CommandsTaken) => {
+                    self.commands_taken = true;
                     continue;
                 }
                 Poll::Ready(Outgoing::Close(closing)) => return Err(closing.into()),
@@ -572,6 +585,17 @@ impl<S: Duplex> Conn<S> {
                 Poll::Ready(Err(_)) => return Err(End::Gone),
                 Poll::Pending => {}
             }
+        }
+        if self.commands_given && !self.unflushed {
+            match self.seat.flushed(self.client.id()) {
+                Some(true) => self.see_to_commands(Errand::Look),
+                Some(false) => self.commands_given = self.commands.is_some(),
+                None => {}
+            }
+        }
+        if self.commands_taken && self.working.is_none() {
+            self.commands_taken = false;
+            self.see_to_commands(Errand::Mark);
         }
         Ok(())
     }
@@ -635,6 +659,11 @@ impl<S: Duplex> Conn<S> {
         // may come without it (MQTT 5 §3.14).
         if end != End::Gone {
             let _ = timeout(AFTERMATH, self.seat.settled(self.client.id())).await;
+        }
+        // Before another connection can look for what waits.
+        if let Client::Device { session, .. } = &self.client {
+            let mark = commands::mark(&self.gate, &self.seat, session);
+            let _ = timeout(AFTERMATH, mark).await;
         }
         let mut words = std::mem::take(&mut self.writing);
         let (rest, greeted) = self.seat.rest(self.client.id());

@@ -21,6 +21,7 @@ mod hello;
 mod ledger;
 mod listen;
 mod memory;
+mod orders;
 mod router;
 mod seat;
 mod settings;

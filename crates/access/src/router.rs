@@ -228,12 +228,15 @@ impl Router {
             shard = self.shard(name).lock();
         }
         let mut legacies = Vec::new();
+        // What the device has of a session that ends here must not be given to it again.
+        let mut taken = Vec::new();
         let kept = match shard.get(name) {
             Some(seat) => {
                 let mut state = seat.lock();
                 // A session whose time is over has ended, swept or not [MQTT-4.1.0-2].
                 let over = state.until.is_some_and(|until| until <= now);
                 if clean || over || seat.owner != owner || state.is_fleeting(now) {
+                    taken = state.orders_taken();
                     state.evict();
                     let until = state.until.take();
                     legacies = self.vacate(seat, &mut state, until, &mut book);
@@ -276,6 +279,9 @@ impl Router {
         };
         arrival.connack.session_present = present;
         let mut state = seat.lock();
+        if !taken.is_empty() {
+            state.inherit(taken);
+        }
         state.arrive(arrival, now, &mut book);
         state.count();
         if let Some(reason) = self.closed_since(name, id, since) {

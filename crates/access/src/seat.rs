@@ -6,6 +6,7 @@
 //! wakes the connection only if nothing waited before; the connection takes all that waits at once.
 
 mod live;
+mod order;
 mod state;
 
 pub(crate) use live::Closing;
@@ -14,13 +15,14 @@ pub(crate) use state::State;
 use crate::{
     desk::Desk,
     ledger::{Ledger, Turn},
+    orders::{Orders, Room},
     settings::{Bounds, Terms},
 };
 use bytes::BytesMut;
 use hub::edge::Outbound;
 use live::HELD;
 use model::{
-    id::{ProductKey, SessionId},
+    id::{CommandId, ProductKey, SessionId},
     port::CloseReason,
 };
 use parking_lot::{Mutex, MutexGuard};
@@ -93,6 +95,8 @@ pub(crate) enum Outgoing {
     Bytes(BytesMut),
     /// Commands wait for the device.
     CommandsWait,
+    /// The device has commands that are not marked so.
+    CommandsTaken,
     /// End.
     Close(Closing),
 }
@@ -106,6 +110,21 @@ pub(crate) enum Handed {
     Unwanted,
     /// Dropped: no connection, or too much waits.
     Dropped,
+}
+
+/// What became of an order for a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Gave {
+    /// It was handed over.
+    Handed(Handed),
+    /// The device has it, or its session does.
+    Known,
+    /// The device does not listen to it now.
+    Unwanted,
+    /// Too much waits to be written.
+    NoRoom,
+    /// There is another connection, or none.
+    NoConnection,
 }
 
 impl Seat {
@@ -179,6 +198,9 @@ impl Seat {
         }
         if std::mem::take(&mut live.commands_wait) {
             return Poll::Ready(Outgoing::CommandsWait);
+        }
+        if std::mem::take(&mut live.orders_taken) {
+            return Poll::Ready(Outgoing::CommandsTaken);
         }
         let same = |waker: &Waker| waker.will_wake(cx.waker());
         if !live.waker.as_ref().is_some_and(same) {
@@ -271,6 +293,16 @@ impl Seat {
         self.lock().deliver(message, false, Some(own), now, book)
     }
 
+    /// Hands over a message of the server's own.
+    pub(crate) fn send(
+        &self,
+        message: &Arc<Message>,
+        now: Millis,
+        book: &mut Option<Turn<'_>>,
+    ) -> Handed {
+        self.lock().deliver(message, true, None, now, book)
+    }
+
     /// Hands over a message by this one subscription.
     pub(crate) fn publish_by(
         &self,
@@ -281,19 +313,6 @@ impl Seat {
     ) -> Handed {
         let delivery = Delivery::new(message.clone(), subscription);
         self.lock().hand(delivery, now, book)
-    }
-
-    /// Whether a message would reach the device now.
-    pub(crate) fn wants(&self, session: SessionId, outbound: &Outbound) -> bool {
-        let mut state = self.lock();
-        if state
-            .live_of(session)
-            .is_none_or(|live| live.closing.is_some())
-        {
-            return false;
-        }
-        TopicName::try_from(&*outbound.topic)
-            .is_ok_and(|topic| state.wants(&topic, outbound.system))
     }
 
     /// Does what the protocol says about a packet; gives back what is not of the protocol alone.
@@ -309,6 +328,7 @@ impl Seat {
         if state.live_of(session).is_none() {
             return Vec::new();
         }
+        state.heard(&packet);
         let mut effects = Vec::new();
         let before = *state.mqtt.counts();
         state.mqtt.receive(packet, now, &mut effects);
@@ -365,6 +385,67 @@ impl Seat {
         live.closing.get_or_insert(closing);
         live.wake();
         true
+    }
+
+    /// Hands over an order, unless the device has it or will have it anyhow.
+    pub(crate) fn give(
+        &self,
+        session: SessionId,
+        id: CommandId,
+        messages: Vec<Outbound>,
+        now: Millis,
+        book: &mut Option<Turn<'_>>,
+    ) -> Gave {
+        let mut state = self.lock();
+        let live = state.live_of(session);
+        if live.is_none_or(|live| live.closing.is_some()) {
+            return Gave::NoConnection;
+        }
+        state.give(id, messages, now, book)
+    }
+
+    /// All orders that wait were looked at.
+    pub(crate) fn looked(&self, session: SessionId) {
+        self.with_orders(session, Orders::looked);
+    }
+
+    /// What the connection was given to write has left. Tells whether an order has room by that;
+    /// `None` while there is more to write.
+    pub(crate) fn flushed(&self, session: SessionId) -> Option<bool> {
+        let mut state = self.lock();
+        let live = state.live_of(session);
+        if live.is_some_and(|live| !live.out.is_empty() || live.held.is_some()) {
+            return None;
+        }
+        Some(state.orders.as_mut().is_some_and(|orders| {
+            orders.flushed();
+            orders.make(Room::Flush)
+        }))
+    }
+
+    /// Orders that the device of this connection has, and that are not marked so.
+    pub(crate) fn taken(&self, session: SessionId) -> Vec<CommandId> {
+        let mut taken = Vec::new();
+        self.with_orders(session, |orders| taken = orders.taken());
+        taken
+    }
+
+    /// An order was marked.
+    pub(crate) fn marked(&self, session: SessionId, id: CommandId) {
+        self.with_orders(session, |orders| orders.forget(id));
+    }
+
+    fn with_orders(&self, session: SessionId, act: impl FnOnce(&mut Orders)) {
+        let mut state = self.lock();
+        if state.live_of(session).is_none() {
+            return;
+        }
+        if let Some(orders) = &mut state.orders {
+            act(orders);
+            if orders.is_empty() {
+                state.orders = None;
+            }
+        }
     }
 
     /// Tells the connection at this seat that commands wait.

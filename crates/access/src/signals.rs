@@ -32,13 +32,19 @@ fn act(gate: &Gate, signal: Signal) {
             session,
             reason,
         } => gate.devices.close(&iot_id, session, reason),
+        Signal::Call {
+            iot_id,
+            topics,
+            payload,
+        } => gate.count(gate.devices.call(&iot_id, topics, &payload)),
         Signal::Publish {
             to,
             topic,
             payload,
             qos,
+            system,
         } => match message(topic, payload, qos) {
-            Some(message) => match gate.devices.announce(&to, &Arc::new(message)) {
+            Some(message) => match gate.devices.announce(&to, &Arc::new(message), system) {
                 Ok((tally, _)) => gate.count(tally),
                 Err(reason) => debug!(?reason, "a message is not handed on"),
             },

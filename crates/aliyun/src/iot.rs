@@ -6,6 +6,7 @@
 //! and gives the vendor's fields back.
 
 mod batch;
+mod call;
 mod device;
 mod event;
 mod manual;
@@ -123,6 +124,7 @@ pub fn actions() -> impl Iterator<Item = &'static Action> {
         event::ROWS,
         service::ROWS,
         message::ROWS,
+        call::ROWS,
     ]
     .into_iter()
     .flatten()
@@ -254,6 +256,14 @@ impl Ask<'_> {
                 device_key(&product, self.params.text("DeviceName"))?
             }
         };
+        let permit = self.permit(&key).await?;
+        Ok((permit, key))
+    }
+
+    /// The device of `ProductKey` and `DeviceName`, with a permit for it.
+    async fn named(&self) -> Result<(Permit, DeviceKey), Refusal> {
+        let product = product_key(self.params.text("ProductKey"))?;
+        let key = device_key(&product, self.params.text("DeviceName"))?;
         let permit = self.permit(&key).await?;
         Ok((permit, key))
     }

@@ -2,7 +2,7 @@
 
 use crate::{Hub, edge::Session};
 use model::{
-    command::{Answer, Command, Order},
+    command::{Answer, Command, CommandState, Order},
     device::Device,
     error::{DeviceError, Fault, PostError},
     fact::What,
@@ -13,8 +13,6 @@ use parking_lot::Mutex;
 use std::collections::HashMap;
 use tokio::sync::mpsc;
 
-/// Commands that are handed to a connection at once.
-const AT_ONCE: usize = 20;
 /// Answers of one device that a waiting caller can be behind with; it takes them up at once, so
 /// more than a few are never there.
 const BEHIND: usize = 128;
@@ -96,16 +94,17 @@ impl Drop for Call<'_> {
 }
 
 impl Hub {
-    /// Commands that wait for the session's device, oldest first, a bounded number at once.
+    /// Commands that wait for the session's device, oldest first: as many as may wait.
     ///
     /// # Errors
     /// Engine trouble.
     pub async fn commands_waiting(&self, session: &Session) -> Result<Vec<Command>, Fault> {
         let commands = &self.ports.commands;
-        commands.waiting(&session.iot_id, self.now(), AT_ONCE).await
+        let most = self.limits.commands;
+        commands.waiting(&session.iot_id, self.now(), most).await
     }
 
-    /// Notes that a command was handed to the device; false when it was so before.
+    /// Notes that the device has a command, which is not handed to it again; false when it was so before.
     ///
     /// # Errors
     /// Engine trouble.
@@ -143,6 +142,10 @@ impl Hub {
         self.fact(&session.device, id, what).await?;
         if commands.done(id, command, &answer).await?.is_none() {
             return Ok(false);
+        }
+        if asked.state == CommandState::Waiting {
+            // It was handed over, and its answer was faster than the mark.
+            self.metrics.command("sent", 1);
         }
         self.metrics.command("answered", 1);
         self.calls.tell(id, command, &answer);

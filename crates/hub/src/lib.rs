@@ -8,6 +8,7 @@
 pub mod account;
 pub mod admit;
 pub mod audit;
+pub mod call;
 pub mod command;
 pub mod device;
 mod document;
@@ -51,6 +52,7 @@ pub struct Hub {
     pub(crate) ledger: audit::Ledger,
     pub(crate) callers: account::Callers,
     pub(crate) calls: command::Calls,
+    pub(crate) remote: call::RemoteCalls,
     pub(crate) pace: history::Pace,
     links_at: OnceLock<String>,
     sessions: AtomicU64,
@@ -100,6 +102,7 @@ impl Hub {
             ledger,
             callers: account::Callers::default(),
             calls: command::Calls::default(),
+            remote: call::RemoteCalls::new(u64::from_le_bytes(first)),
             pace: history::Pace::default(),
             links_at: OnceLock::new(),
             sessions: AtomicU64::new(u64::from_be_bytes(first)),

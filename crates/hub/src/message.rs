@@ -3,9 +3,9 @@
 use crate::{Hub, account::Permit, edge::Session};
 use bytes::Bytes;
 use model::{
-    error::{DeviceError, PostError},
+    error::{DeviceError, Fault, PostError},
     fact::What,
-    id::{DeviceKey, ProductKey},
+    id::{DeviceKey, IotId, ProductKey},
     port::{Audience, Signal},
 };
 
@@ -51,18 +51,58 @@ impl Hub {
             return Err(DeviceError::BadRequest("QoS is 0 or 1".into()));
         }
         let number = self.message_number().await?;
+        self.publish(&device.iot_id, topic, payload, qos, false)
+            .await?;
+        Ok(number)
+    }
+
+    /// Tells a device something of the server's own, at QoS 0: a message that its implicit
+    /// subscription covers. A device that is away does not hear it.
+    ///
+    /// # Errors
+    /// `NotFound`, `TooMuch` for a payload over the limit.
+    pub async fn message_tell(
+        &self,
+        permit: &Permit,
+        device: &DeviceKey,
+        topic: &str,
+        payload: Bytes,
+    ) -> Result<(), DeviceError> {
+        let device = self.device_owned(permit, device).await?;
+        self.check_payload(&payload)?;
+        Ok(self.tell(&device.iot_id, topic, payload).await?)
+    }
+
+    /// See `message_tell`.
+    pub(crate) async fn tell(
+        &self,
+        device: &IotId,
+        topic: &str,
+        payload: Bytes,
+    ) -> Result<(), Fault> {
+        self.publish(device, topic, payload, 0, true).await
+    }
+
+    async fn publish(
+        &self,
+        device: &IotId,
+        topic: &str,
+        payload: Bytes,
+        qos: u8,
+        system: bool,
+    ) -> Result<(), Fault> {
         let signal = Signal::Publish {
-            to: Audience::Device(device.iot_id.clone()),
+            to: Audience::Device(device.clone()),
             topic: topic.to_owned(),
             payload,
             qos,
+            system,
         };
         // Of a device that is away, any node may hold a session that waits for it.
-        match self.ports.presence.find(&device.iot_id).await? {
-            Some(place) => self.ports.bus.send(&place.node, signal).await?,
-            None => self.ports.bus.send_all(signal).await?,
+        match self.ports.presence.find(device).await? {
+            Some(place) => self.ports.bus.send(&place.node, signal).await,
+            None => self.ports.bus.send_all(signal).await,
         }
-        Ok(number)
     }
 
     /// Hands a message to all connected devices of a product that subscribe to `topic`, at QoS 0.
@@ -85,6 +125,7 @@ impl Hub {
             topic: topic.to_owned(),
             payload,
             qos: 0,
+            system: false,
         };
         self.ports.bus.send_all(signal).await?;
         Ok(number)
@@ -98,7 +139,7 @@ impl Hub {
         Ok(self.ports.catalog.next("message").await?)
     }
 
-    fn check_payload(&self, payload: &Bytes) -> Result<(), DeviceError> {
+    pub(crate) fn check_payload(&self, payload: &Bytes) -> Result<(), DeviceError> {
         match payload.len() > self.limits.payload {
             true => Err(DeviceError::TooMuch(format!(
                 "a payload has at most {} bytes",

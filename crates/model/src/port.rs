@@ -440,6 +440,15 @@ pub enum Signal {
         /// Why.
         reason: CloseReason,
     },
+    /// Hand a message to one device, at QoS 0, on the first of these topics to which it listens.
+    Call {
+        /// The device.
+        iot_id: IotId,
+        /// The topics.
+        topics: Vec<String>,
+        /// The payload.
+        payload: Bytes,
+    },
     /// Hand a message to subscribers.
     Publish {
         /// To whom.
@@ -450,6 +459,8 @@ pub enum Signal {
         payload: Bytes,
         /// 0 or 1.
         qos: u8,
+        /// Whether an implicit subscription of one device covers it.
+        system: bool,
     },
 }
 

@@ -3,6 +3,7 @@
 mod bounds;
 mod channels;
 mod guests;
+mod orders;
 mod routing;
 mod sessions;
 mod wills;
@@ -60,6 +61,8 @@ struct Notes {
     closed: Mutex<Vec<(SessionId, String)>>,
     told: Notify,
     commands: Mutex<Vec<Command>>,
+    /// Told of every command that is marked as sent.
+    sent: Notify,
     dropped: AtomicU64,
 }
 
@@ -96,6 +99,7 @@ impl Desk for Notes {
             .find(|command| command.id == id)
             .unwrap();
         let before = std::mem::replace(&mut command.state, CommandState::Sent);
+        self.sent.notify_one();
         Ok(before == CommandState::Waiting)
     }
 
@@ -414,6 +418,7 @@ impl Server {
             topic: "all/heard".into(),
             payload: Bytes::new(),
             qos: 0,
+            system: false,
         };
         self.bus.send(word).await.unwrap();
         listener.message().await;

@@ -3,9 +3,13 @@
 use super::Router;
 use crate::{
     ledger::Turn,
-    seat::{Handed, Seat},
+    seat::{Handed, Seat, message},
 };
-use model::{id::ProductKey, port::Audience};
+use bytes::Bytes;
+use model::{
+    id::{IotId, ProductKey},
+    port::Audience,
+};
 use std::{
     collections::HashMap,
     ops::AddAssign,
@@ -160,6 +164,25 @@ impl Router {
         }
     }
 
+    /// Hands a message to one device on the first of these topics to which it listens.
+    pub(crate) fn call(&self, iot_id: &IotId, topics: Vec<String>, payload: &Bytes) -> Tally {
+        let mut tally = Tally::default();
+        let Some(seat) = self.find(iot_id.as_str()) else {
+            return tally;
+        };
+        for topic in topics {
+            let Some(message) = message(topic, payload.clone(), 0) else {
+                continue;
+            };
+            let handed = seat.send(&Arc::new(message), self.now(), &mut None);
+            if handed != Handed::Unwanted {
+                tally.add(handed);
+                break;
+            }
+        }
+        tally
+    }
+
     /// Hands to others of their groups what sessions that are over left to them. No lock is held,
     /// but the turn in which these ended, if there was one.
     pub(crate) fn bequeath<'a>(&'a self, legacies: Vec<Legacy>, mut book: Option<Turn<'a>>) {
@@ -177,7 +200,8 @@ impl Router {
         }
     }
 
-    /// Hands a message that another node or an application published to its audience. Gives back
+    /// Hands a message that another node or an application published to its audience; with `system`
+    /// to those too who subscribe to such messages implicitly, if it is for one device. Gives back
     /// up to which position the ledger has to be on disk before anybody is told that it is done.
     ///
     /// `Err` when nobody gets it, as it cannot be written down or finds no place.
@@ -185,6 +209,7 @@ impl Router {
         &self,
         to: &Audience,
         message: &Arc<Message>,
+        system: bool,
     ) -> Result<(Tally, u64), ReasonCode> {
         let receivers = match to {
             Audience::Device(id) => Receivers {
@@ -201,7 +226,15 @@ impl Router {
             self.common.desk.dropped("refused", 1);
             return Err(reason);
         }
-        let tally = self.hand_round(message, None, receivers, &mut book);
+        let tally = if system {
+            let (now, mut tally) = (self.now(), Tally::default());
+            for seat in receivers.seats {
+                tally.add(seat.send(message, now, &mut book));
+            }
+            tally
+        } else {
+            self.hand_round(message, None, receivers, &mut book)
+        };
         Ok((tally, book.as_ref().map_or(0, Turn::reach)))
     }
 }

@@ -33,6 +33,8 @@ pub(super) struct Live {
     pub(super) waker: Option<Waker>,
     pub(super) closing: Option<Closing>,
     pub(super) commands_wait: bool,
+    /// The device has orders that are not marked so.
+    pub(super) orders_taken: bool,
 }
 
 /// Topic aliases of ours on one connection (MQTT 5 §3.3.2.3.4): the first topics get one each.
@@ -113,6 +115,7 @@ impl Live {
             waker: None,
             closing: None,
             commands_wait: false,
+            orders_taken: false,
         }
     }
 

@@ -6,6 +6,7 @@ use super::{
 };
 use crate::{
     ledger::{Turn, change::Change},
+    orders::Orders,
     router::Legacy,
 };
 use model::id::SessionId;
@@ -27,7 +28,7 @@ pub(crate) struct State {
     implicit: bool,
     /// Filters of implicit subscriptions that the device switched off.
     off: Vec<TopicFilter>,
-    common: Arc<Common>,
+    pub(super) common: Arc<Common>,
     session: u64,
     /// The position of what was last written down of it and must not be seen outside before.
     pub(super) depends: u64,
@@ -37,6 +38,8 @@ pub(crate) struct State {
     pub(crate) until: Option<Millis>,
     /// A word here makes a will that waits void; without one it is published when this goes.
     will: Option<oneshot::Sender<()>>,
+    /// Orders on their way; there only while there are any.
+    pub(super) orders: Option<Box<Orders>>,
 }
 
 impl State {
@@ -52,6 +55,7 @@ impl State {
             counted: 0,
             until: None,
             will: None,
+            orders: None,
         };
         state.count();
         state
@@ -80,6 +84,8 @@ impl State {
         let connack = Packet::ConnAck(arrival.connack);
         let _ = encode(&connack, version, live.buffer(self.depends));
         self.live = Some(live);
+        let holds = self.mqtt.inflight() + self.mqtt.queued() > 0;
+        self.orders = Orders::new(holds, self.orders_taken());
         self.implicit = arrival.implicit;
         self.until = None;
         if let Some(will) = self.will.take() {

@@ -75,6 +75,8 @@ pub enum Family {
     ServiceRead,
     /// Messages are sent.
     Message,
+    /// Devices are called.
+    Call,
 }
 
 impl Family {
@@ -98,6 +100,7 @@ impl Family {
             Self::ServiceInvoke => "iot.device.InvokeThingServiceFailed",
             Self::ServiceRead => "iot.device.QueryDeviceServiceHistoryFailed",
             Self::Message => "iot.messagebroker.PublishMessageFailed",
+            Self::Call => "iot.messagebroker.RrpcFailed",
         }
     }
 
@@ -152,7 +155,8 @@ pub fn device(error: &DeviceError, family: Family) -> Business {
             | Family::DeviceRead
             | Family::PropertySet
             | Family::ServiceInvoke
-            | Family::Message => family.failed(),
+            | Family::Message
+            | Family::Call => family.failed(),
         },
         DeviceError::TooMany => "iot.device.DeviceCountExceeded",
         DeviceError::NoSuchBatch => "iot.device.DeviceApplyIsNotFound",
@@ -212,12 +216,13 @@ mod tests {
         "iot.messagebroker.TIMEOUT",
         "iot.messagebroker.InvalidFormattedTopicName",
         "iot.messagebroker.PublishMessageFailed",
+        "iot.messagebroker.RrpcFailed",
         "iot.messagebroker.TopicAlreadyFound",
         "iot.messagebroker.TopicTemplateCountExceedMax",
         "iot.messagebroker.TopicTemplateIsNotFound",
     ];
 
-    const FAMILIES: [Family; 18] = [
+    const FAMILIES: [Family; 19] = [
         Family::ProductCreate,
         Family::ProductChange,
         Family::ProductRead,
@@ -236,6 +241,7 @@ mod tests {
         Family::ServiceInvoke,
         Family::ServiceRead,
         Family::Message,
+        Family::Call,
     ];
 
     fn words() -> String {

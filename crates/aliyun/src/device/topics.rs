@@ -14,8 +14,10 @@ pub(crate) enum Up {
     Ask(Ask),
     /// The answer to a command, which its `id` names.
     Answer,
-    /// The answer to a command, which the topic names.
+    /// The answer to a command or a call, which the topic names.
     RpcAnswer,
+    /// The answer to a call, on its own topic.
+    CallAnswer,
     /// The firmware version, which is noted without a reply.
     Firmware,
     /// A question for the time.
@@ -250,7 +252,7 @@ static EXCHANGES: &[Exchange] = &[
         whose: Whose::Session,
         at: "/ext/rrpc",
         rest: "/#",
-        starts: Starts::Server(Up::Notice),
+        starts: Starts::Server(Up::CallAnswer),
         answer: Answer::Same,
     },
     told(Whose::Session, "/ext/network/probe", "/+"),

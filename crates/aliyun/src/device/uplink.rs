@@ -34,11 +34,20 @@ pub(crate) async fn take(hub: &Hub, session: &Session, inbound: &Inbound) -> Res
             answered(hub, session, inbound, read).await?;
             None
         }
+        Up::CallAnswer => {
+            called(hub, session, inbound, answer::called(&inbound.topic)).await?;
+            None
+        }
         Up::RpcAnswer => {
-            let read = answer::read(&inbound.payload);
-            let id = answer::command(route.variable);
-            let read = read.and_then(|(_, answer)| Some((id?, answer)));
-            answered(hub, session, inbound, read).await?;
+            match answer::call(route.variable) {
+                Some(number) => called(hub, session, inbound, Some(number)).await?,
+                None => {
+                    let read = answer::read(&inbound.payload);
+                    let id = answer::command(route.variable);
+                    let read = read.and_then(|(_, answer)| Some((id?, answer)));
+                    answered(hub, session, inbound, read).await?;
+                }
+            }
             None
         }
         Up::Firmware => {
@@ -165,6 +174,23 @@ async fn answered(
     };
     let taken = hub.command_answered(session, id, answer).await;
     unreplied(hub, session, inbound, taken.map(|_| ()))
+}
+
+async fn called(
+    hub: &Hub,
+    session: &Session,
+    inbound: &Inbound,
+    number: Option<u64>,
+) -> Result<(), Fault> {
+    let Some(number) = number else {
+        dropped(hub, session, inbound, "unreadable");
+        return Ok(());
+    };
+    let payload = inbound.payload.clone();
+    let taken = hub
+        .device_call_answered(session, number, &inbound.topic, payload)
+        .await;
+    unreplied(hub, session, inbound, taken)
 }
 
 async fn firmware_report(hub: &Hub, session: &Session, inbound: &Inbound) -> Result<(), Fault> {

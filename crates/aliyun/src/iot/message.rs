@@ -85,14 +85,19 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-fn payload(ask: &Ask<'_>) -> Result<Bytes, Business> {
+pub(super) fn payload(ask: &Ask<'_>) -> Result<Bytes, Business> {
     let Some(text) = ask.params.text("MessageContent") else {
         let code = "iot.messagebroker.NullMessageContent";
         return Err(Business::new(code, "the MessageContent is empty"));
     };
+    decode(text)
+}
+
+/// The bytes of a payload in base64.
+pub(super) fn decode(text: &str) -> Result<Bytes, Business> {
     BASE64.decode(text.trim()).map(Bytes::from).map_err(|_| {
         let code = "iot.messagebroker.MessageContentIsNotBase64Encode";
-        Business::new(code, "the MessageContent is not base64")
+        Business::new(code, "the payload is not base64")
     })
 }
 
@@ -215,7 +220,7 @@ async fn to_each(
             let name = &device.name;
             let topic = format!("/sys/{product}/{name}/broadcast/request/{number}");
             ask.hub
-                .message_send(permit, &device, &topic, payload.clone(), 0)
+                .message_tell(permit, &device, &topic, payload.clone())
                 .await?;
         }
         if last {

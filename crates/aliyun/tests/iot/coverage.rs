@@ -4,6 +4,7 @@
 #[test]
 fn every_action_is_called_by_a_test() {
     let tests = [
+        include_str!("call.rs"),
         include_str!("device.rs"),
         include_str!("message.rs"),
         include_str!("product.rs"),
@@ -64,6 +65,8 @@ fn the_table_has_what_the_catalogue_demands() {
         "QueryDeviceServiceData",
         "QueryDevicePropertyStatus",
         "Pub",
+        "RRpc",
+        "AsyncRRpc",
     ] {
         let found = aliyun::iot::find(aliyun::iot::VERSION, name);
         assert!(found.is_ok(), "{name}");

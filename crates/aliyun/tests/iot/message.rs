@@ -14,8 +14,9 @@ impl Stage {
                 topic,
                 payload,
                 qos,
+                ..
             } => Some((to, topic, payload.to_vec(), qos)),
-            Signal::CommandsWait { .. } | Signal::Close { .. } => None,
+            Signal::Call { .. } | Signal::CommandsWait { .. } | Signal::Close { .. } => None,
         })
         .await
     }

@@ -459,6 +459,7 @@ async fn messages_go_both_ways() {
         topic: topic.into(),
         payload: hi(),
         qos,
+        system: false,
     };
     let one = Audience::Device(session.iot_id.clone());
     assert_eq!(words.recv().await.unwrap(), publish(one, "/t", 1));

@@ -30,6 +30,12 @@ pub async fn words_arrive_in_order(make: &dyn Make) {
             topic: "a/b".into(),
             payload: Bytes::from_static(b"\0\xff"),
             qos: 1,
+            system: true,
+        },
+        Signal::Call {
+            iot_id: iot_id("lamp"),
+            topics: vec!["a".into(), "b".into()],
+            payload: Bytes::from_static(b"?"),
         },
     ];
     for word in words.clone() {

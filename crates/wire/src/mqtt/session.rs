@@ -535,6 +535,16 @@ impl Session {
         self.outgoing.bytes()
     }
 
+    /// The message that is in flight to the client under this identifier, before it is acknowledged.
+    pub fn in_flight_as(&self, id: PacketId) -> Option<&std::sync::Arc<Message>> {
+        self.outgoing.in_flight_as(id)
+    }
+
+    /// Whether a message for which this holds waits, or is in flight.
+    pub fn holds(&self, is: impl Fn(&Message) -> bool) -> bool {
+        self.outgoing.messages().any(|message| is(message))
+    }
+
     /// Messages in flight to the client.
     pub fn inflight(&self) -> usize {
         self.outgoing.inflight()

@@ -109,6 +109,7 @@ async fn no_message_passes_between_guests_and_devices() {
         topic: "all/word".into(),
         payload: "signal".into(),
         qos: 0,
+        system: false,
     };
     server.bus.send(word).await.unwrap();
     assert_eq!(device.message().await.1, "signal");

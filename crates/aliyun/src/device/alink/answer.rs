@@ -35,6 +35,18 @@ pub(crate) fn command(text: &str) -> Option<CommandId> {
     text.parse().ok().map(CommandId)
 }
 
+/// Reads the number of a call out of a topic; those of commands are below them.
+pub(crate) fn call(text: &str) -> Option<u64> {
+    let number = text.parse().ok();
+    number.filter(|number| *number > u64::from(u32::MAX))
+}
+
+/// Reads the number of a call out of the topic that it came on, and that its answer goes to.
+pub(crate) fn called(topic: &str) -> Option<u64> {
+    let (number, _) = topic.strip_prefix("/ext/rrpc/")?.split_once('/')?;
+    call(number)
+}
+
 /// Some clients put their numbers into quotes.
 fn number(value: &Value) -> Option<i64> {
     match value {
@@ -120,5 +132,17 @@ mod tests {
         assert_eq!(command("4294967295"), Some(CommandId(u32::MAX)));
         assert_eq!(command("4294967296"), None);
         assert_eq!(command(""), None);
+        assert_eq!(call("4294967295"), None);
+        assert_eq!(call("4294967296"), Some(1 << 32));
+        for (topic, number) in [
+            ("/ext/rrpc/4294967296/a/b", Some(1 << 32)),
+            ("/ext/rrpc/4294967296//a", Some(1 << 32)),
+            ("/ext/rrpc/4294967296", None),
+            ("/ext/rrpc/7/a", None),
+            ("/ext/rrpc/-4294967296/a", None),
+            ("/ext/rrpc/99999999999999999999/a", None),
+        ] {
+            assert_eq!(called(topic), number, "{topic}");
+        }
     }
 }

@@ -4,8 +4,9 @@
 //! as long as the session has it.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
-use super::message::{Delivery, Transmit};
+use super::message::{Delivery, Message, Transmit};
 use super::{Due, Effect, Limits, Link, Millis, Note, Stage};
 use crate::mqtt::packet::{Ack, Packet, PacketId, QoS, Version};
 use crate::mqtt::reason::ReasonCode;
@@ -424,6 +425,23 @@ impl Outgoing {
         if limits.durable {
             self.slot_bytes -= delivery.message.weight();
         }
+    }
+
+    pub(super) fn in_flight_as(&self, id: PacketId) -> Option<&Arc<Message>> {
+        let at = self.find(id)?;
+        match &self.slots[at].state {
+            State::Published(delivery) => Some(&delivery.message),
+            State::Released => None,
+        }
+    }
+
+    /// The messages in flight, and those that wait.
+    pub(super) fn messages(&self) -> impl Iterator<Item = &Arc<Message>> {
+        let slots = self.slots.iter().filter_map(|slot| match &slot.state {
+            State::Published(delivery) => Some(&delivery.message),
+            State::Released => None,
+        });
+        slots.chain(self.queue.iter().map(|(_, delivery)| &delivery.message))
     }
 
     /// PUBACK. One for nothing in flight may be late and is ignored.

@@ -1,0 +1,215 @@
+//! Orders that a connection was given, until it is known that the device has them.
+//!
+//! An order waits in the store until then, and whoever connects next is given it again, under the
+//! same number. At QoS 1 the device says so itself. At QoS 0 nobody does: its bytes must have left,
+//! and something must have come from the device after that, as bytes may leave for a device that is
+//! gone already.
+
+use model::id::CommandId;
+use std::sync::Arc;
+use wire::mqtt::Message;
+
+/// The orders of one connection.
+#[derive(Default)]
+pub(crate) struct Orders {
+    given: Vec<Given>,
+    /// What the device acknowledged before it was known which of its messages are orders; a
+    /// session that outlived a connection may hold some.
+    early: Option<Vec<Arc<Message>>>,
+    /// An order found no room, until this is so.
+    crowded: Option<Room>,
+}
+
+/// What makes room for an order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Room {
+    /// That what waits to be written has left.
+    Flush,
+    /// That the device acknowledges something.
+    Acknowledgement,
+}
+
+struct Given {
+    id: CommandId,
+    parts: Vec<Part>,
+}
+
+struct Part {
+    message: Arc<Message>,
+    stage: Stage,
+}
+
+/// How far a message has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// The session has it until the device acknowledges it.
+    Held,
+    /// Its bytes are among those that wait to be written.
+    Written,
+    /// Its bytes have left.
+    Flushed,
+    /// The device has it.
+    Taken,
+}
+
+/// Whether two messages are the same one; an order's number is in its words.
+pub(crate) fn same(one: &Message, other: &Message) -> bool {
+    one.topic == other.topic && one.payload == other.payload
+}
+
+impl Given {
+    fn is_taken(&self) -> bool {
+        self.parts.iter().all(|part| part.stage == Stage::Taken)
+    }
+}
+
+impl Orders {
+    /// For a connection whose session holds messages of a former one, or does not; with those
+    /// orders of the former one that the device has and that are not marked so.
+    pub(crate) fn new(holds: bool, taken: Vec<CommandId>) -> Option<Box<Self>> {
+        if !holds && taken.is_empty() {
+            return None;
+        }
+        let given = |id| Given {
+            id,
+            parts: Vec::new(),
+        };
+        Some(Box::new(Self {
+            given: taken.into_iter().map(given).collect(),
+            early: holds.then(Vec::new),
+            crowded: None,
+        }))
+    }
+
+    /// Whether the order was given on this connection already.
+    pub(crate) fn has(&self, id: CommandId) -> bool {
+        self.given.iter().any(|given| given.id == id)
+    }
+
+    /// Whether the device acknowledged this message before.
+    pub(crate) fn is_early(&self, message: &Message) -> bool {
+        let early = self.early.iter().flatten();
+        early.into_iter().any(|known| same(known, message))
+    }
+
+    /// Notes an order with its messages.
+    pub(crate) fn give(&mut self, id: CommandId, parts: Vec<(Arc<Message>, Stage)>) {
+        let parts = parts.into_iter();
+        let parts = parts.map(|(message, stage)| Part { message, stage });
+        self.given.push(Given {
+            id,
+            parts: parts.collect(),
+        });
+    }
+
+    /// Notes that an order found no room.
+    pub(crate) fn set_crowded(&mut self, until: Room) {
+        self.crowded = Some(until);
+    }
+
+    /// Whether that makes room for an order that found none.
+    pub(crate) fn make(&mut self, room: Room) -> bool {
+        self.crowded.take_if(|until| *until == room).is_some()
+    }
+
+    /// All orders that wait were looked at.
+    pub(crate) fn looked(&mut self) {
+        self.early = None;
+    }
+
+    /// The device acknowledged a message; true if that makes an order one that it has.
+    pub(crate) fn acknowledged(&mut self, message: &Arc<Message>) -> bool {
+        let mut any = false;
+        for given in &mut self.given {
+            for part in &mut given.parts {
+                if part.stage == Stage::Held && same(&part.message, message) {
+                    part.stage = Stage::Taken;
+                    any = true;
+                }
+            }
+        }
+        if !any && let Some(early) = &mut self.early {
+            early.push(message.clone());
+        }
+        any
+    }
+
+    /// All that was to be written has left.
+    pub(crate) fn flushed(&mut self) {
+        self.advance(Stage::Written, Stage::Flushed);
+    }
+
+    /// Something came from the device; true if that makes an order one that it has.
+    pub(crate) fn heard(&mut self) -> bool {
+        self.advance(Stage::Flushed, Stage::Taken)
+    }
+
+    fn advance(&mut self, from: Stage, to: Stage) -> bool {
+        let parts = self.given.iter_mut().flat_map(|given| &mut given.parts);
+        let mut any = false;
+        for part in parts.filter(|part| part.stage == from) {
+            part.stage = to;
+            any = true;
+        }
+        any
+    }
+
+    /// The orders that the device has, and that are to be marked so.
+    pub(crate) fn taken(&self) -> Vec<CommandId> {
+        let taken = self.given.iter().filter(|given| given.is_taken());
+        taken.map(|given| given.id).collect()
+    }
+
+    /// An order was marked.
+    pub(crate) fn forget(&mut self, id: CommandId) {
+        self.given.retain(|given| given.id != id);
+    }
+
+    /// Whether there is nothing to know any more.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.given.is_empty() && self.early.is_none() && self.crowded.is_none()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::seat::message;
+
+    fn order(number: &'static str) -> Arc<Message> {
+        Arc::new(message("set".into(), number.into(), 1).expect("a good topic"))
+    }
+
+    /// [AL-6.5] At QoS 0 the bytes must have left, and the device must have said something then.
+    #[test]
+    fn bytes_that_left_and_a_word_after_that_are_a_sign() {
+        let mut orders = Orders::default();
+        orders.give(CommandId(1), vec![(order("1"), Stage::Written)]);
+        assert!(!orders.heard() && orders.taken().is_empty());
+        orders.flushed();
+        assert!(orders.taken().is_empty());
+        assert!(orders.heard());
+        assert_eq!(orders.taken(), [CommandId(1)]);
+        orders.forget(CommandId(1));
+        assert!(orders.is_empty());
+    }
+
+    /// [AL-6.5] An order that a session kept is known by its words, whenever it is acknowledged.
+    #[test]
+    fn an_acknowledgement_may_come_before_it_is_known_what_it_is_for() {
+        let mut orders = Orders::new(true, vec![CommandId(7)]).expect("something is held");
+        assert_eq!(
+            orders.taken(),
+            [CommandId(7)],
+            "left by a former connection"
+        );
+        assert!(!orders.acknowledged(&order("1")));
+        assert!(orders.is_early(&order("1")) && !orders.is_early(&order("2")));
+        orders.give(CommandId(2), vec![(order("2"), Stage::Held)]);
+        orders.looked();
+        assert!(!orders.heard(), "it will be acknowledged");
+        assert!(orders.acknowledged(&order("2")));
+        assert_eq!(orders.taken(), [CommandId(7), CommandId(2)]);
+        assert!(Orders::new(false, Vec::new()).is_none());
+    }
+}
