@@ -203,7 +203,7 @@ impl Dialect for Alink {
     }
 
     fn downlink(&self, _session: &Session, command: &Command) -> Vec<Outbound> {
-        vec![alink::command::write(command)]
+        vec![alink::command::write(&|blob| self.hub.link(blob), command)]
     }
 }
 

@@ -366,10 +366,14 @@ impl Hub {
     /// `NotFound`.
     pub async fn device_delete(&self, permit: &Permit, key: &DeviceKey) -> Result<(), DeviceError> {
         let device = self.device_owned(permit, key).await?;
+        // Before, so that a crash leaves nothing of a device that nobody can delete again; and
+        // after, for what a connection that was still open made meanwhile.
+        self.ota_forget(&device.iot_id).await?;
         if !self.ports.devices.remove(&device.iot_id).await? {
             return Err(DeviceError::NotFound);
         }
         self.session_end(&device, CloseReason::Deleted).await?;
+        self.ota_forget(&device.iot_id).await?;
         self.fact(&device.key, &device.iot_id, What::Deleted)
             .await?;
         Ok(())

@@ -392,7 +392,7 @@ impl Harvest {
                 self.deleted.insert(fact.iot_id);
             }
             What::CommandAnswered {
-                order: Order::SetProperties(_),
+                order: Order::SetProperties(_) | Order::Upgrade(_),
                 ..
             }
             | What::Registered
@@ -401,6 +401,7 @@ impl Harvest {
             | What::Enabled
             | What::CredentialReset
             | What::CommandSent { .. }
+            | What::UpgradeMoved { .. }
             | What::MessagePublished { .. } => {}
         }
     }
@@ -467,6 +468,7 @@ fn kind_of(what: &What) -> &'static str {
         What::EventPosted { .. } => "event_posted",
         What::CommandSent { .. } => "command_sent",
         What::CommandAnswered { .. } => "command_answered",
+        What::UpgradeMoved { .. } => "upgrade_moved",
         What::MessagePublished { .. } => "message_published",
     }
 }

@@ -14,12 +14,12 @@ pub mod device;
 mod document;
 pub mod edge;
 pub mod event;
-pub mod firmware;
 pub mod history;
 pub mod limits;
 pub mod link;
 pub mod message;
 pub mod metrics;
+pub mod ota;
 pub mod product;
 pub mod property;
 pub mod service;
@@ -55,6 +55,7 @@ pub struct Hub {
     pub(crate) remote: call::RemoteCalls,
     pub(crate) pace: history::Pace,
     links_at: OnceLock<String>,
+    pub(crate) pacer: ota::Pacer,
     sessions: AtomicU64,
 }
 
@@ -105,6 +106,7 @@ impl Hub {
             remote: call::RemoteCalls::new(u64::from_le_bytes(first)),
             pace: history::Pace::default(),
             links_at: OnceLock::new(),
+            pacer: ota::Pacer::default(),
             sessions: AtomicU64::new(u64::from_be_bytes(first)),
         };
         hub.audit_open().await?;

@@ -47,6 +47,7 @@ impl Hub {
                 break;
             }
         }
+        self.upload_sweep(now).await?;
         self.sweep_journal(now).await
     }
 

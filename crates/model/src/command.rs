@@ -1,5 +1,6 @@
 //! Commands: what the server asks of a device, and what the device answers.
 
+use crate::firmware::Upgrade;
 use crate::id::{CommandId, DeviceKey, IotId, Time};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -18,6 +19,8 @@ pub enum Order {
         /// Whether the caller waits for the answer on its own call.
         sync: bool,
     },
+    /// Fetch this firmware and become its version.
+    Upgrade(Box<Upgrade>),
 }
 
 /// A command as it is kept until it is answered or too old.

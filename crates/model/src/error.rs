@@ -225,6 +225,44 @@ pub enum AccountError {
     Fault(#[from] Fault),
 }
 
+/// Why a verb on firmware, campaigns or their devices was refused.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum OtaError {
+    /// There is no such thing in the caller's account.
+    #[error("there is no such {0}")]
+    NotFound(&'static str),
+    /// There is no such product, or it belongs to another account.
+    #[error("there is no such product")]
+    NoSuchProduct,
+    /// There is no such device, or it belongs to another account.
+    #[error("there is no such device: {0}")]
+    NoSuchDevice(String),
+    /// The name is taken.
+    #[error("there is such a {0} already")]
+    Taken(&'static str),
+    /// A parameter breaks its rule.
+    #[error("{0}")]
+    BadRequest(String),
+    /// More than allowed.
+    #[error("there are as many {0} as allowed")]
+    TooMany(&'static str),
+    /// The file is larger than allowed.
+    #[error("a file has at most {0} bytes")]
+    TooLarge(u64),
+    /// The package was not tried on chosen devices yet, or it failed there.
+    #[error("the package is not verified; run a verification on chosen devices first")]
+    NotVerified,
+    /// It is in use.
+    #[error("{0}")]
+    InUse(String),
+    /// What was signed does not hold.
+    #[error("{0}")]
+    BadTicket(String),
+    /// Our own trouble.
+    #[error("the server could not do it")]
+    Fault(#[from] Fault),
+}
+
 /// Why a message of a device is refused, while its connection stays.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum PostError {

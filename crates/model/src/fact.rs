@@ -78,6 +78,21 @@ pub enum What {
         /// The answer.
         answer: crate::command::Answer,
     },
+    /// A campaign moved the device, or the device moved in a campaign.
+    UpgradeMoved {
+        /// The campaign.
+        campaign: String,
+        /// The module; `firmware::WHOLE` for the device.
+        module: String,
+        /// The version that it is to become.
+        version: String,
+        /// Where it stands now: `notified`, `in-progress`, `succeeded`, `failed`, `canceled`.
+        state: String,
+        /// Percent, or the negative number that the device gave for why it failed.
+        step: i64,
+        /// In words; empty when there are none.
+        why: String,
+    },
     /// The device published on a topic of its own.
     MessagePublished {
         /// The topic.

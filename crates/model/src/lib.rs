@@ -11,6 +11,7 @@ pub mod contract;
 pub mod device;
 pub mod error;
 pub mod fact;
+pub mod firmware;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
 pub mod id;

@@ -252,6 +252,7 @@ pub async fn start_with(
         tls.clone(),
         stop.subscribe(),
     ));
+    tasks.spawn(hub.clone().ota_run(stop.subscribe()));
     tasks.spawn(operators(socket, local.clone(), stop.subscribe()));
 
     // Late, because a secret that is shown once must not get lost with a start that fails; and

@@ -23,6 +23,10 @@ pub fn alink_read(data: &[u8]) {
         Ok(request) => {
             let _ = alink::tags::about(&request.params);
             let _ = alink::firmware::version(&request.params);
+            let _ = alink::firmware::progress(&request.params);
+            let _ = alink::firmware::wanted(&request.params);
+            let none = Err(hub::ota::PieceError::NoSuchFile);
+            let _ = alink::firmware::piece(request.id, &none);
             Some(request.id)
         }
         Err(alink::Unreadable(id)) => id,
@@ -141,6 +145,8 @@ mod tests {
                 b"{\"id\":1,\"params\":{\"version\":\"1.0\",\"module\":\"default\"}}",
                 b"{\"id\":\"1\",\"code\":200,\"data\":\"{}\",\"message\":\"success\"}",
                 b"{\"method\":\"delete\",,\"id\":\"7\",\"clientToken\":\"t\"}",
+                b"{\"id\":1,\"params\":{\"step\":\"-1\",\"desc\":\"no\",\"module\":\"m\"}}",
+                b"{\"id\":1,\"params\":{\"fileInfo\":{\"streamId\":1,\"fileId\":1},\"fileBlock\":{\"size\":1,\"offset\":0}}}",
                 b"{\"deviceSendTime\":\"1571724098000\"}",
             ],
             alink_read,

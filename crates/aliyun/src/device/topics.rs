@@ -20,6 +20,8 @@ pub(crate) enum Up {
     CallAnswer,
     /// The firmware version, which is noted without a reply.
     Firmware,
+    /// How far an upgrade is, which is noted without a reply.
+    Progress,
     /// A question for the time.
     Time,
     /// A request about the shadow document, which is not served.
@@ -39,10 +41,12 @@ pub(crate) enum Ask {
     Template,
     /// Note facts about the device.
     Tags,
-    /// A firmware for the device; there is none.
+    /// A firmware for the device.
     Upgrade,
     /// The same, asked for in the newer form.
     FirmwareNews,
+    /// A piece of a firmware's file.
+    FilePiece,
     /// The remote configuration; it is off.
     Config,
     /// Whether to send logs; no.
@@ -228,10 +232,11 @@ static EXCHANGES: &[Exchange] = &[
     own(
         "/ota/device/progress",
         "",
-        Starts::Device(Up::Notice),
+        Starts::Device(Up::Progress),
         Answer::None,
     ),
     asks("/thing/ota/firmware/get", Ask::FirmwareNews),
+    asks("/thing/file/download", Ask::FilePiece),
     // Passthrough payloads (seed 001 §6.1): devices may listen; nothing is taken up yet.
     told(Whose::Device, "/sys", "/thing/model/up_raw_reply"),
     told(Whose::Device, "/sys", "/thing/model/down_raw"),

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use hub::{
     Hub,
     edge::{Inbound, Outbound, Session, Uplink},
+    ota::PieceError,
 };
 use model::{
     command::Answer,
@@ -52,6 +53,10 @@ pub(crate) async fn take(hub: &Hub, session: &Session, inbound: &Inbound) -> Res
         }
         Up::Firmware => {
             firmware_report(hub, session, inbound).await?;
+            None
+        }
+        Up::Progress => {
+            firmware_progress(hub, session, inbound).await?;
             None
         }
         Up::Time => {
@@ -127,8 +132,31 @@ async fn ask(
                 alink::failed(id, codes::PARAMETER, Some(why))
             }
         },
-        Ask::Upgrade => alink::failed(id, codes::NO_UPGRADE, None),
-        Ask::FirmwareNews | Ask::Reset => alink::done(id, &Map::new()),
+        Ask::Upgrade | Ask::FirmwareNews => {
+            let module = firmware::module(&request.params);
+            let news = what == Ask::FirmwareNews;
+            let link = |blob: &str| hub.link(blob);
+            match hub.firmware_wanted(session, module).await {
+                Ok(Some(upgrade)) if news => alink::done(id, &firmware::data(&link, &upgrade)),
+                Ok(Some(upgrade)) => firmware::answer(&link, id, &upgrade),
+                Ok(None) if news => alink::done(id, &Map::new()),
+                Ok(None) => alink::failed(id, codes::NO_UPGRADE, None),
+                Err(PostError::Fault(fault)) if inbound.qos > 0 => return Err(fault),
+                Err(_) => alink::failed(id, codes::SERVER, None),
+            }
+        }
+        Ask::FilePiece => {
+            let piece = match firmware::wanted(&request.params) {
+                Some(wanted) => {
+                    let range = (wanted.offset, wanted.size);
+                    hub.firmware_piece(session, wanted.stream, wanted.file, wanted.token, range)
+                        .await
+                }
+                None => Err(PieceError::BadPiece),
+            };
+            firmware::piece(id, &piece)
+        }
+        Ask::Reset => alink::done(id, &Map::new()),
         Ask::Config => alink::failed(id, codes::NO_CONFIG, None),
         Ask::LogSettings => alink::done(
             id,
@@ -199,12 +227,27 @@ async fn firmware_report(hub: &Hub, session: &Session, inbound: &Inbound) -> Res
         return Ok(());
     };
     match firmware::version(&request.params) {
-        Some(version) => {
-            let noted = hub.firmware_report(session, version).await;
+        Some((module, version)) => {
+            let noted = hub.firmware_report(session, module, version).await;
             unreplied(hub, session, inbound, noted)
         }
-        None => Ok(()),
+        None => {
+            dropped(hub, session, inbound, "unreadable");
+            Ok(())
+        }
     }
+}
+
+async fn firmware_progress(hub: &Hub, session: &Session, inbound: &Inbound) -> Result<(), Fault> {
+    let request = alink::read(&inbound.payload, hub.limits().payload);
+    let params = request.map(|request| request.params).unwrap_or_default();
+    let Some((step, why)) = firmware::progress(&params) else {
+        dropped(hub, session, inbound, "unreadable");
+        return Ok(());
+    };
+    let module = firmware::module(&params);
+    let noted = hub.firmware_progress(session, module, step, why).await;
+    unreplied(hub, session, inbound, noted)
 }
 
 /// A message on a topic of the product's own.

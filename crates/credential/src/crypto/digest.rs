@@ -84,8 +84,43 @@ impl Hash {
     }
 }
 
+/// The MD5 and the SHA-256 of bytes that come piece by piece, as firmware does.
+#[derive(Default)]
+pub struct FileDigests {
+    md5: md5::Md5,
+    sha256: sha2::Sha256,
+}
+
+impl FileDigests {
+    /// Takes the next bytes.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.md5.update(bytes);
+        self.sha256.update(bytes);
+    }
+
+    /// Both, as lower-case hex.
+    #[must_use]
+    pub fn finish(self) -> (String, String) {
+        (
+            hex::encode(self.md5.finalize()),
+            hex::encode(self.sha256.finalize()),
+        )
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn pieces_have_the_digests_of_the_whole() {
+        let mut pieces = FileDigests::default();
+        for piece in [&b"a"[..], b"", b"bc"] {
+            pieces.update(piece);
+        }
+        let (md5, sha256) = pieces.finish();
+        assert_eq!(md5, Hash::Md5.hex(b"abc"));
+        assert_eq!(sha256, Hash::Sha256.hex(b"abc"));
+    }
+
     use super::*;
 
     /// RFC 1321 A.5, FIPS 180-4 examples, GB/T 32905 A.1.

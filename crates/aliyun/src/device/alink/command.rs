@@ -1,5 +1,6 @@
 //! Commands in the vendor's words (seed 001 §6.1, §6.5).
 
+use super::firmware::{self, Link};
 use bytes::Bytes;
 use hub::edge::Outbound;
 use model::command::{Command, Order};
@@ -17,8 +18,9 @@ struct Request<'a> {
 
 /// Writes a command: a property or an asynchronous service on a topic of its own, a synchronous
 /// service as a remote call whose topic carries the number.
-pub(crate) fn write(command: &Command) -> Outbound {
+pub(crate) fn write(link: Link<'_>, command: &Command) -> Outbound {
     let (method, params, sync) = match &command.order {
+        Order::Upgrade(upgrade) => return firmware::push(link, command, upgrade),
         Order::SetProperties(items) => ("thing.service.property.set".to_owned(), items, false),
         Order::Invoke {
             identifier,
@@ -26,6 +28,10 @@ pub(crate) fn write(command: &Command) -> Outbound {
             sync,
         } => (format!("thing.service.{identifier}"), input, *sync),
     };
+    request(command, &method, params, sync)
+}
+
+fn request(command: &Command, method: &str, params: &Map<String, Value>, sync: bool) -> Outbound {
     let own = format!("/sys/{}/{}", command.device.product, command.device.name);
     let topic = if sync {
         format!("{own}/rrpc/request/{}", command.id)
@@ -33,7 +39,7 @@ pub(crate) fn write(command: &Command) -> Outbound {
         format!("{own}/{}", method.replace('.', "/"))
     };
     let request = Request {
-        method: &method,
+        method,
         id: command.id.to_string(),
         params,
         version: "1.0",
@@ -66,7 +72,7 @@ mod tests {
             until: Time(1),
             state: CommandState::Waiting,
         };
-        let outbound = write(&command);
+        let outbound = write(&|_| String::new(), &command);
         assert!(outbound.system);
         let payload = String::from_utf8(outbound.payload.to_vec()).unwrap();
         (outbound.topic, payload)

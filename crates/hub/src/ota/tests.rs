@@ -1,0 +1,727 @@
+use super::*;
+use crate::{
+    account::Permit,
+    edge::Session,
+    stage::{Stage, claim},
+};
+use credential::Want;
+use model::{
+    command::Order,
+    device::Device,
+    error::OtaError,
+    fact::What,
+    firmware::{SignMethod, WHOLE},
+    id::DeviceName,
+    product::{DynamicRegistration, Product},
+};
+use std::collections::BTreeMap;
+
+/// A product with devices that can be played.
+struct Fleet {
+    stage: Stage,
+    permit: Permit,
+    product: Product,
+    devices: Vec<(Device, String)>,
+}
+
+impl Fleet {
+    async fn of(many: usize) -> Self {
+        let stage = Stage::set().await;
+        let permit = stage.permit().await;
+        let (product, _) = stage.product(DynamicRegistration::Off).await;
+        let mut devices = Vec::new();
+        for i in 0..many {
+            devices.push(stage.device(&product, &format!("dev{i:03}")).await);
+        }
+        Self {
+            stage,
+            permit,
+            product,
+            devices,
+        }
+    }
+
+    async fn online(&self, at: usize) -> Session {
+        let (device, secret) = &self.devices[at];
+        let claim = claim(&device.key, secret, Want::DeviceSecret);
+        self.stage.hub.device_admit(claim, 0).await.unwrap()
+    }
+
+    async fn upload(&self, content: &'static [u8]) -> String {
+        let hub = &self.stage.hub;
+        let mut upload = hub.upload_begin(&self.permit, "fw.bin").await.unwrap();
+        upload.write(content.into()).await.unwrap();
+        hub.upload_finish(upload).await.unwrap().blob
+    }
+
+    fn new(&self, version: &str, blob: String) -> NewPackage {
+        NewPackage {
+            product: Some(self.product.key.clone()),
+            name: format!("fw {version}"),
+            version: version.into(),
+            method: SignMethod::Md5,
+            files: vec![(blob, None, None)],
+            ..NewPackage::default()
+        }
+    }
+
+    async fn package(&self, version: &str) -> Package {
+        let blob = self.upload(b"firmware").await;
+        let new = self.new(version, blob);
+        self.stage
+            .hub
+            .firmware_create(&self.permit, new)
+            .await
+            .unwrap()
+    }
+
+    fn campaign(&self, package: &Package, kind: CampaignKind) -> NewCampaign {
+        NewCampaign::of(&package.id, self.product.key.clone(), kind)
+    }
+
+    async fn begin(&self, new: NewCampaign) -> Campaign {
+        let hub = &self.stage.hub;
+        hub.campaign_create(&self.permit, new).await.unwrap()
+    }
+
+    /// Walks until nothing is left to do now.
+    async fn walk(&self) {
+        for _ in 0..6 {
+            let hub = &self.stage.hub;
+            hub.ota_walk(hub.now()).await.unwrap();
+        }
+    }
+
+    async fn says(&self, session: &Session, version: &str) {
+        let hub = &self.stage.hub;
+        hub.firmware_report(session, WHOLE, version).await.unwrap();
+    }
+
+    async fn is_at(&self, session: &Session, step: i64) {
+        let hub = &self.stage.hub;
+        hub.firmware_progress(session, None, step, "")
+            .await
+            .unwrap();
+    }
+
+    /// What the device is handed, taken as a connection takes it.
+    async fn handed(&self, session: &Session) -> usize {
+        let hub = &self.stage.hub;
+        let mut many = 0;
+        for command in hub.commands_waiting(session).await.unwrap() {
+            assert!(matches!(command.order, Order::Upgrade(_)));
+            assert!(hub.command_sent(session, command.id).await.unwrap());
+            many += 1;
+        }
+        many
+    }
+
+    async fn view(&self, campaign: &Campaign) -> CampaignView {
+        let found = self.stage.hub.campaign_find(&self.permit, &campaign.id);
+        found.await.unwrap()
+    }
+
+    async fn counts(&self, campaign: &Campaign) -> Vec<(TaskState, u64)> {
+        self.view(campaign).await.counts.into_iter().collect()
+    }
+}
+
+use TaskState::{Away, Canceled, Confirm, Failed, InProgress, Notified, Succeeded, Waiting};
+
+/// [AL-4.1] [AL-4.2] Told when it is there, told again when it reports as it was, and successful by
+/// the reported version alone.
+#[tokio::test]
+async fn a_device_succeeds_when_it_reports_the_version() {
+    let fleet = Fleet::of(2).await;
+    let here = fleet.online(0).await;
+    fleet.says(&here, "1.0").await;
+    let package = fleet.package("2.0").await;
+    let campaign = fleet
+        .begin(fleet.campaign(&package, CampaignKind::Static))
+        .await;
+    fleet.walk().await;
+    assert_eq!(fleet.counts(&campaign).await, [(Away, 1), (Notified, 1)]);
+    assert_eq!(fleet.handed(&here).await, 1);
+
+    // It reconnects before it began: told again at its report.
+    fleet.says(&here, "1.0").await;
+    assert_eq!(fleet.handed(&here).await, 1);
+    fleet.is_at(&here, 50).await;
+    fleet.is_at(&here, 100).await;
+    assert_eq!(fleet.counts(&campaign).await, [(Away, 1), (InProgress, 1)]);
+    fleet.says(&here, "2.0").await;
+    assert_eq!(fleet.counts(&campaign).await, [(Away, 1), (Succeeded, 1)]);
+    fleet.says(&here, "2.0").await;
+    assert_eq!(fleet.handed(&here).await, 0);
+
+    // The other one comes late.
+    let late = fleet.online(1).await;
+    fleet.walk().await;
+    assert_eq!(fleet.handed(&late).await, 0, "it has said nothing yet");
+    fleet.says(&late, "1.0").await;
+    fleet.walk().await;
+    assert_eq!(fleet.handed(&late).await, 1);
+    fleet.says(&late, "2.0").await;
+    fleet.walk().await;
+    let view = fleet.view(&campaign).await;
+    assert_eq!(view.campaign.state, CampaignState::Completed);
+    assert_eq!(view.counts[&Succeeded], 2);
+
+    let facts = fleet.stage.facts(&here.iot_id).await;
+    let states: Vec<_> = facts
+        .iter()
+        .filter_map(|what| match what {
+            What::UpgradeMoved { state, .. } => Some(state.as_str()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(states, ["notified", "in-progress", "succeeded"]);
+}
+
+/// [AL-4.2] 100 percent and another version than the one wanted is a failure; so is -1 to -4.
+#[tokio::test]
+async fn anything_else_is_a_failure() {
+    let fleet = Fleet::of(3).await;
+    let package = fleet.package("2.0").await;
+    let mut sessions = Vec::new();
+    for at in 0..3 {
+        let session = fleet.online(at).await;
+        fleet.says(&session, "1.0").await;
+        sessions.push(session);
+    }
+    let campaign = fleet
+        .begin(fleet.campaign(&package, CampaignKind::Static))
+        .await;
+    fleet.walk().await;
+    fleet.is_at(&sessions[0], 100).await;
+    fleet.says(&sessions[0], "1.0").await;
+    fleet.says(&sessions[1], "1.5").await;
+    fleet.is_at(&sessions[2], -3).await;
+    fleet.walk().await;
+    let view = fleet.view(&campaign).await;
+    assert_eq!(view.counts, BTreeMap::from([(Failed, 3)]));
+    assert_eq!(view.campaign.state, CampaignState::Completed);
+    let hub = &fleet.stage.hub;
+    let (tasks, total) = hub
+        .task_page(&fleet.permit, &campaign.id, &[Failed], 1, 2)
+        .await
+        .unwrap();
+    assert_eq!((tasks.len(), total), (2, 3));
+    let steps: i64 = hub
+        .task_page(&fleet.permit, &campaign.id, &[], 0, 10)
+        .await
+        .unwrap()
+        .0
+        .iter()
+        .map(|task| task.step)
+        .sum();
+    assert_eq!(steps, -1 - 1 - 3);
+}
+
+/// A device is tried again after a pause that doubles, a bounded number of times; one that is
+/// silent for too long has failed.
+#[tokio::test]
+async fn failures_are_tried_again_with_growing_pauses() {
+    let fleet = Fleet::of(1).await;
+    let session = fleet.online(0).await;
+    let package = fleet.package("2.0").await;
+    let mut new = fleet.campaign(&package, CampaignKind::Static);
+    new.retry = Some(Retry {
+        times: 2,
+        minutes: 10,
+    });
+    new.timeout = Some(5);
+    let campaign = fleet.begin(new).await;
+    let clock = &fleet.stage.clock;
+    fleet.walk().await;
+    assert_eq!(fleet.handed(&session).await, 1);
+    fleet.is_at(&session, -2).await;
+    for (pause, failing) in [(10, "said"), (20, "silent")] {
+        assert_eq!(fleet.counts(&campaign).await, [(Waiting, 1)], "{failing}");
+        clock.move_by(pause * 60_000 - 1);
+        fleet.walk().await;
+        assert_eq!(fleet.counts(&campaign).await, [(Waiting, 1)]);
+        clock.move_by(1);
+        fleet.walk().await;
+        assert_eq!(fleet.counts(&campaign).await, [(Notified, 1)]);
+        assert_eq!(fleet.handed(&session).await, 1);
+        clock.move_by(5 * 60_000);
+        fleet.walk().await;
+    }
+    let view = fleet.view(&campaign).await;
+    assert_eq!(view.counts, BTreeMap::from([(Failed, 1)]));
+    assert_eq!(view.campaign.state, CampaignState::Completed);
+
+    // By hand it is tried once more.
+    let hub = &fleet.stage.hub;
+    let task = format!("{}-{}", campaign.id, session.iot_id);
+    hub.task_again(&fleet.permit, &campaign.id, &[&task])
+        .await
+        .unwrap();
+    fleet.walk().await;
+    assert_eq!(fleet.handed(&session).await, 1);
+    fleet.says(&session, "2.0").await;
+    fleet.walk().await;
+    assert_eq!(fleet.counts(&campaign).await, [(Succeeded, 1)]);
+}
+
+/// A minute has no more than its number, whenever it begins.
+#[tokio::test]
+async fn a_campaign_keeps_its_pace() {
+    let fleet = Fleet::of(40).await;
+    for at in 0..40 {
+        fleet.online(at).await;
+    }
+    let package = fleet.package("2.0").await;
+    let mut new = fleet.campaign(&package, CampaignKind::Static);
+    new.rate = Some(12);
+    let campaign = fleet.begin(new).await;
+    let mut before = 0;
+    for minute in 1..=3 {
+        for _ in 0..60 {
+            fleet
+                .stage
+                .hub
+                .ota_walk(fleet.stage.hub.now())
+                .await
+                .unwrap();
+            fleet.stage.clock.move_by(1_000);
+        }
+        let told = fleet.view(&campaign).await.counts[&Notified];
+        assert!((11..=12).contains(&(told - before)), "{minute}: {told}");
+        before = told;
+    }
+}
+
+/// A campaign stops when too much failed, and tells nobody any more.
+#[tokio::test]
+async fn a_campaign_stops_when_too_much_fails() {
+    let fleet = Fleet::of(20).await;
+    let package = fleet.package("2.0").await;
+    let mut sessions = Vec::new();
+    for at in 0..10 {
+        sessions.push(fleet.online(at).await);
+    }
+    let mut new = fleet.campaign(&package, CampaignKind::Static);
+    new.stop_at = Some(StopAt {
+        percent: 30,
+        least: 5,
+    });
+    let campaign = fleet.begin(new).await;
+    fleet.walk().await;
+    for session in &sessions[..4] {
+        fleet.is_at(session, -1).await;
+    }
+    fleet.walk().await;
+    let state = fleet.view(&campaign).await.campaign.state;
+    assert_eq!(state, CampaignState::Running, "four are too few to tell");
+    fleet.says(&sessions[4], "2.0").await;
+    fleet.walk().await;
+    let view = fleet.view(&campaign).await;
+    assert!(matches!(view.campaign.state, CampaignState::Stopped(_)));
+    assert_eq!(view.counts[&Canceled], 10);
+    assert_eq!(view.counts[&Notified], 5, "those go on by themselves");
+    let late = fleet.online(15).await;
+    fleet.says(&late, "1.0").await;
+    fleet.walk().await;
+    assert_eq!(fleet.handed(&late).await, 0);
+    fleet.says(&sessions[5], "2.0").await;
+    assert_eq!(fleet.view(&campaign).await.counts[&Succeeded], 2);
+}
+
+/// By list, tag, share and version; who has the version already is left out.
+#[tokio::test]
+async fn a_campaign_is_for_whom_it_says() {
+    let fleet = Fleet::of(30).await;
+    for at in 0..30 {
+        let session = fleet.online(at).await;
+        let version = ["1.0", "1.9", "1.10", "2.0"][at % 4];
+        fleet.says(&session, version).await;
+        let id = &fleet.devices[at].0.iot_id;
+        let tags = BTreeMap::from([("room".to_owned(), format!("{}", at % 3))]);
+        fleet.stage.change(id, |row| row.tags = tags).await;
+    }
+    let package = fleet.package("2.0").await;
+    let count = async |change: &dyn Fn(&mut NewCampaign)| {
+        let mut new = fleet.campaign(&package, CampaignKind::Static);
+        new.push = false;
+        change(&mut new);
+        let campaign = fleet.begin(new).await;
+        fleet.walk().await;
+        let many: u64 = fleet.view(&campaign).await.counts.values().sum();
+        let hub = &fleet.stage.hub;
+        hub.campaign_cancel(&fleet.permit, &campaign.id, true)
+            .await
+            .unwrap();
+        many
+    };
+    assert_eq!(count(&|_| {}).await, 23);
+    assert_eq!(count(&|new| new.select = Select::Gray(1_000)).await, 3);
+    assert_eq!(count(&|new| new.select = Select::Gray(1)).await, 1);
+    let room = || BTreeMap::from([("room".to_owned(), "1".to_owned())]);
+    assert_eq!(count(&|new| new.select = Select::Tags(room())).await, 8);
+    let one = |name: &str| DeviceName::parse(name).unwrap();
+    let names = || [one("dev000"), one("dev003")].into();
+    assert_eq!(count(&|new| new.select = Select::Names(names())).await, 2);
+    assert_eq!(
+        count(&|new| {
+            new.versions.one_of.insert("1.9".into());
+        })
+        .await,
+        8
+    );
+    assert_eq!(
+        count(&|new| new.versions.least = Some("1.9".into())).await,
+        15
+    );
+    assert_eq!(
+        count(&|new| new.versions.below = Some("1.10".into())).await,
+        16
+    );
+}
+
+/// [AL-4.2] First on chosen devices, then on all.
+#[tokio::test]
+async fn a_package_is_verified_before_it_goes_to_all() {
+    let fleet = Fleet::of(3).await;
+    let session = fleet.online(0).await;
+    let blob = fleet.upload(b"firmware").await;
+    let mut new = fleet.new("2.0", blob);
+    new.verify = true;
+    let hub = &fleet.stage.hub;
+    let package = hub.firmware_create(&fleet.permit, new).await.unwrap();
+    let all = fleet.campaign(&package, CampaignKind::Static);
+    let refused = hub.campaign_create(&fleet.permit, all.clone()).await;
+    assert!(matches!(refused, Err(OtaError::NotVerified)));
+
+    let mut verify = fleet.campaign(&package, CampaignKind::Verify);
+    let whole = hub.campaign_create(&fleet.permit, verify.clone()).await;
+    assert!(
+        matches!(whole, Err(OtaError::BadRequest(_))),
+        "names its devices"
+    );
+    verify.select = Select::Names([DeviceName::parse("dev000").unwrap()].into());
+    verify.confirm = true;
+    let campaign = fleet.begin(verify).await;
+    fleet.walk().await;
+    assert_eq!(fleet.counts(&campaign).await, [(Confirm, 1)]);
+    let task = format!("{}-{}", campaign.id, session.iot_id);
+    hub.task_confirm(&fleet.permit, &[&task]).await.unwrap();
+    let again = hub.task_confirm(&fleet.permit, &[&task]).await;
+    assert!(matches!(again, Err(OtaError::BadRequest(_))));
+    fleet.walk().await;
+    let found = hub.firmware_find(&fleet.permit, &package.id).await.unwrap();
+    assert_eq!(found.verified, Verified::Running);
+    fleet.says(&session, "2.0").await;
+    fleet.walk().await;
+    let found = hub.firmware_find(&fleet.permit, &package.id).await.unwrap();
+    assert_eq!(found.verified, Verified::Yes);
+    let campaign = fleet.begin(all).await;
+    fleet.walk().await;
+    assert_eq!(fleet.counts(&campaign).await, [(Away, 2)]);
+}
+
+/// Its time comes, and its time is over.
+#[tokio::test]
+async fn a_campaign_begins_and_ends_at_its_time() {
+    let fleet = Fleet::of(2).await;
+    let session = fleet.online(0).await;
+    let package = fleet.package("2.0").await;
+    let hub = &fleet.stage.hub;
+    let mut new = fleet.campaign(&package, CampaignKind::Static);
+    new.start = Some(hub.now().plus(60_000));
+    new.end = Some(hub.now().plus(60_000));
+    let refused = hub.campaign_create(&fleet.permit, new.clone()).await;
+    assert!(matches!(refused, Err(OtaError::BadRequest(_))));
+    new.end = Some(hub.now().plus(120_000));
+    let campaign = fleet.begin(new).await;
+    fleet.walk().await;
+    assert_eq!(fleet.counts(&campaign).await, []);
+    fleet.stage.clock.move_by(60_000);
+    fleet.walk().await;
+    assert_eq!(fleet.counts(&campaign).await, [(Away, 1), (Notified, 1)]);
+    fleet.stage.clock.move_by(60_000);
+    fleet.walk().await;
+    let view = fleet.view(&campaign).await;
+    assert_eq!(view.campaign.state, CampaignState::Completed);
+    assert_eq!(view.counts, BTreeMap::from([(Canceled, 2)]));
+    assert_eq!(fleet.handed(&session).await, 0, "it was taken back");
+}
+
+/// Devices that come later are taken by a dynamic campaign, once.
+#[tokio::test]
+async fn devices_that_join_later_are_upgraded() {
+    let mut fleet = Fleet::of(1).await;
+    let package = fleet.package("2.0").await;
+    let mut new = fleet.campaign(&package, CampaignKind::Dynamic);
+    new.only_later = true;
+    let campaign = fleet.begin(new.clone()).await;
+    let hub = fleet.stage.hub.clone();
+    let second = hub.campaign_create(&fleet.permit, new).await;
+    assert!(matches!(second, Err(OtaError::Taken(_))));
+    fleet.walk().await;
+    assert_eq!(fleet.counts(&campaign).await, []);
+    let newcomer = fleet.stage.device(&fleet.product, "newcomer").await;
+    fleet.devices.push(newcomer);
+    let session = fleet.online(1).await;
+    fleet.says(&session, "1.0").await;
+    fleet.walk().await;
+    assert_eq!(fleet.handed(&session).await, 1);
+    fleet.says(&session, "2.0").await;
+    fleet.says(&session, "2.0").await;
+    fleet.walk().await;
+    let view = fleet.view(&campaign).await;
+    assert_eq!(view.counts, BTreeMap::from([(Succeeded, 1)]));
+    assert_eq!(view.campaign.state, CampaignState::Running);
+
+    hub.campaign_no_more(&fleet.permit, &campaign.id)
+        .await
+        .unwrap();
+    fleet.walk().await;
+    let state = fleet.view(&campaign).await.campaign.state;
+    assert_eq!(state, CampaignState::Completed);
+}
+
+/// One open task for each device and module; a campaign may take over what has not begun.
+#[tokio::test]
+async fn two_campaigns_do_not_tell_one_device() {
+    let fleet = Fleet::of(2).await;
+    let busy = fleet.online(0).await;
+    let idle = fleet.online(1).await;
+    let old = fleet.package("2.0").await;
+    let new = fleet.package("3.0").await;
+    let first = fleet
+        .begin(fleet.campaign(&old, CampaignKind::Static))
+        .await;
+    fleet.walk().await;
+    fleet.is_at(&busy, 10).await;
+    let second = fleet
+        .begin(fleet.campaign(&new, CampaignKind::Static))
+        .await;
+    fleet.walk().await;
+    assert_eq!(fleet.counts(&second).await, []);
+    let mut over = fleet.campaign(&new, CampaignKind::Static);
+    over.overrides = true;
+    let third = fleet.begin(over).await;
+    fleet.walk().await;
+    assert_eq!(fleet.counts(&first).await, [(InProgress, 1), (Canceled, 1)]);
+    assert_eq!(fleet.counts(&third).await, [(Notified, 1)]);
+    assert_eq!(fleet.handed(&idle).await, 1, "the first was taken back");
+}
+
+/// [AL-4.1] A device that asks gets what it is to fetch; the answer counts as having been told.
+#[tokio::test]
+async fn a_device_asks_and_fetches_over_mqtt() {
+    let fleet = Fleet::of(2).await;
+    let session = fleet.online(0).await;
+    let hub = &fleet.stage.hub;
+    let wanted = hub.firmware_wanted(&session, None).await.unwrap();
+    assert_eq!(wanted, None);
+    let package = fleet.package("2.0").await;
+    let mut new = fleet.campaign(&package, CampaignKind::Static);
+    new.push = false;
+    new.over_mqtt = true;
+    let campaign = fleet.begin(new).await;
+    fleet.walk().await;
+    fleet.says(&session, "1.0").await;
+    fleet.walk().await;
+    assert_eq!(fleet.handed(&session).await, 0, "nobody is told");
+    let piece = async |session: &Session, stream, at, size| {
+        hub.firmware_piece(session, stream, Some(1), None, (at, size))
+            .await
+    };
+    let early = piece(&session, Some(package.number), 0, 8).await;
+    assert!(matches!(early, Err(PieceError::NoSuchFile)));
+    let wanted = hub.firmware_wanted(&session, None).await.unwrap().unwrap();
+    assert_eq!((wanted.stream, wanted.over_mqtt), (package.number, true));
+    assert_eq!(fleet.counts(&campaign).await, [(Away, 1), (Notified, 1)]);
+    let found = piece(&session, Some(package.number), 4, 100).await.unwrap();
+    assert_eq!((&found.bytes[..], found.file.size), (&b"ware"[..], 8));
+    for (stream, at, size) in [
+        (package.number, 8, 1),
+        (package.number, 0, 0),
+        (package.number, 0, 1 << 20),
+    ] {
+        let bad = piece(&session, Some(stream), at, size).await;
+        assert!(matches!(bad, Err(PieceError::BadPiece)), "{at} {size}");
+    }
+    let other = piece(&session, Some(package.number + 1), 0, 8).await;
+    assert!(matches!(other, Err(PieceError::NoSuchFile)));
+    let stranger = fleet.online(1).await;
+    let not_its = piece(&stranger, Some(package.number), 0, 8).await;
+    assert!(matches!(not_its, Err(PieceError::NoSuchFile)));
+}
+
+/// What another hub finds in the catalog is enough to go on, and nobody is told twice.
+#[tokio::test]
+async fn another_process_goes_on_where_the_first_one_ended() {
+    let fleet = Fleet::of(60).await;
+    let mut sessions = Vec::new();
+    for at in 0..60 {
+        sessions.push(fleet.online(at).await);
+    }
+    let package = fleet.package("2.0").await;
+    let mut new = fleet.campaign(&package, CampaignKind::Static);
+    new.rate = Some(60 * 20);
+    let campaign = fleet.begin(new).await;
+    let mut handed = vec![0; 60];
+    for round in 0..8 {
+        let hub = fleet.stage.again(crate::stage::master(1)).await.unwrap();
+        for _ in 0..2 {
+            hub.ota_walk(hub.now()).await.unwrap();
+            fleet.stage.clock.move_by(1_000);
+        }
+        for (at, session) in sessions.iter().enumerate() {
+            let many = fleet.handed(session).await;
+            handed[at] += many;
+            if many > 0 && round % 2 == 0 {
+                fleet.says(session, "2.0").await;
+            }
+        }
+    }
+    assert_eq!(handed, vec![1; 60]);
+    let counts = fleet.view(&campaign).await.counts;
+    assert_eq!(counts.values().sum::<u64>(), 60);
+}
+
+/// What belongs to a device goes with it.
+#[tokio::test]
+async fn a_deleted_device_leaves_nothing() {
+    let fleet = Fleet::of(2).await;
+    let session = fleet.online(0).await;
+    fleet.says(&session, "1.0").await;
+    let hub = &fleet.stage.hub;
+    hub.firmware_report(&session, "modem", "7").await.unwrap();
+    let key = &fleet.devices[0].0.key;
+    let versions = hub.module_versions(&fleet.permit, key).await.unwrap();
+    assert_eq!(versions.len(), 2);
+    let package = fleet.package("2.0").await;
+    let campaign = fleet
+        .begin(fleet.campaign(&package, CampaignKind::Static))
+        .await;
+    fleet.walk().await;
+    hub.device_delete(&fleet.permit, key).await.unwrap();
+    assert_eq!(fleet.counts(&campaign).await, [(Away, 1)]);
+    for kind in ["firmware-version", "upgrade-of", "upgrade-open", "upgrade"] {
+        let left = fleet
+            .stage
+            .ports
+            .catalog
+            .list(kind, "", None, 100)
+            .await
+            .unwrap();
+        let id = session.iot_id.as_str();
+        assert!(left.iter().all(|entry| !entry.key.contains(id)), "{kind}");
+    }
+}
+
+/// Files that no package takes go after a day; those of a package stay until it goes.
+#[tokio::test]
+async fn files_go_when_nobody_needs_them() {
+    let fleet = Fleet::of(0).await;
+    let hub = &fleet.stage.hub;
+    let left = fleet.upload(b"left").await;
+    let package = fleet.package("2.0").await;
+    let kept = package.files[0].blob.clone();
+    let there = async |blob: &str| fleet.stage.ports.blobs.size(blob).await.unwrap().is_some();
+    hub.sweep(hub.now()).await.unwrap();
+    assert!(there(&left).await);
+    fleet.stage.clock.move_by(24 * 60 * 60 * 1000);
+    hub.sweep(hub.now()).await.unwrap();
+    assert!(!there(&left).await && there(&kept).await);
+    let late = hub
+        .firmware_create(&fleet.permit, fleet.new("3.0", left))
+        .await;
+    assert!(matches!(late, Err(OtaError::NotFound(_))));
+    hub.firmware_delete(&fleet.permit, &package.id)
+        .await
+        .unwrap();
+    assert!(!there(&kept).await);
+}
+
+/// Mistakes of callers have names, and other accounts see nothing.
+#[tokio::test]
+async fn packages_keep_their_rules() {
+    let fleet = Fleet::of(0).await;
+    let hub = &fleet.stage.hub;
+    let package = fleet.package("2.0").await;
+    assert_eq!(package.files[0].sha256.len(), 64);
+    let create = async |change: &dyn Fn(&mut NewPackage)| {
+        let blob = fleet.upload(b"firmware").await;
+        let mut new = fleet.new("3.0", blob);
+        change(&mut new);
+        hub.firmware_create(&fleet.permit, new).await
+    };
+    let named = create(&|new| new.name = "fw 2.0".into()).await;
+    assert!(matches!(named, Err(OtaError::Taken(_))));
+    for change in [
+        (&|new: &mut NewPackage| new.name.clear()) as &dyn Fn(&mut NewPackage),
+        &|new| new.name = "a/b".into(),
+        &|new| new.version.clear(),
+        &|new| new.version = "x".repeat(65),
+        &|new| new.differential = true,
+        &|new| new.from = "3.0".into(),
+        &|new| new.files.clear(),
+        &|new| new.files = vec![new.files[0].clone(); 2],
+        &|new| new.files[0].2 = Some("00".into()),
+        &|new| new.udi = "x".repeat(3_000),
+    ] {
+        let refused = create(change).await;
+        assert!(
+            matches!(refused, Err(OtaError::BadRequest(_))),
+            "{refused:?}"
+        );
+    }
+    let other = fleet.stage.other_permit().await;
+    let found = hub.firmware_find(&other, &package.id).await;
+    assert!(matches!(found, Err(OtaError::NotFound(_))));
+    assert!(
+        hub.firmware_list(&other, None, None)
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    let theirs = hub.upload_begin(&other, "x.bin").await.unwrap();
+    drop(theirs);
+    let campaign = fleet
+        .begin(fleet.campaign(&package, CampaignKind::Static))
+        .await;
+    let used = hub.firmware_delete(&fleet.permit, &package.id).await;
+    assert!(matches!(used, Err(OtaError::InUse(_))));
+    assert!(hub.campaign_find(&other, &campaign.id).await.is_err());
+    assert!(
+        hub.campaign_cancel(&other, &campaign.id, true)
+            .await
+            .is_err()
+    );
+}
+
+/// A ticket is good for one file, for its time, and as it was given.
+#[tokio::test]
+async fn a_ticket_lets_one_file_in() {
+    let fleet = Fleet::of(0).await;
+    let hub = &fleet.stage.hub;
+    let ticket = hub.upload_ticket(&fleet.permit, "bin").unwrap();
+    let mut other = ticket.clone();
+    other.key = other.key.replace("ota/", "ota/0");
+    assert!(hub.upload_by_ticket(&other).await.is_err());
+    let mut longer = ticket.clone();
+    longer.until = longer.until.plus(1);
+    assert!(hub.upload_by_ticket(&longer).await.is_err());
+    let mut upload = hub.upload_by_ticket(&ticket).await.unwrap();
+    upload.write(b"firmware"[..].into()).await.unwrap();
+    hub.upload_finish(upload).await.unwrap();
+    let again = hub.upload_by_ticket(&ticket).await;
+    assert!(matches!(again, Err(OtaError::Taken(_))));
+    let new = fleet.new("2.0", ticket.key.clone());
+    let package = hub.firmware_create(&fleet.permit, new).await.unwrap();
+    assert_eq!(package.files[0].size, 8);
+
+    let late = hub.upload_ticket(&fleet.permit, "bin").unwrap();
+    fleet.stage.clock.move_by(60 * 60 * 1000);
+    assert!(matches!(
+        hub.upload_by_ticket(&late).await,
+        Err(OtaError::BadTicket(_))
+    ));
+    assert!(hub.upload_ticket(&fleet.permit, "../x").is_err());
+}
