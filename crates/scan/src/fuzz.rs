@@ -50,9 +50,72 @@ pub fn scan_format(data: &[u8]) {
     }
 }
 
+/// Imports `data` as a feed of vulnerabilities, and asks for a component with what was read.
+pub fn scan_feed(data: &[u8]) {
+    let mut database = crate::vulns::Database::default();
+    _ = crate::vulns::import::import(&mut database, "fuzz", data);
+    _ = database.get("CVE-2000-1");
+}
+
+/// Reads `data` as an ELF file and as a binary with banners.
+pub fn scan_elf(data: &[u8]) {
+    _ = crate::elf::Elf::read(data);
+}
+
+/// Orders two versions both ways.
+pub fn scan_version(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let (one, two) = text.split_once('\n').unwrap_or((&text, ""));
+    let order = crate::version::compare(one, two);
+    assert_eq!(
+        order.reverse(),
+        crate::version::compare(two, one),
+        "an order"
+    );
+    _ = crate::version::upstream(one);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Real programs and feeds, with bytes changed at random.
+    #[test]
+    fn damaged_programs_and_feeds() {
+        let mut state = 0x1234_5678_u32;
+        let mut random = move |below: usize| {
+            state ^= state << 13;
+            state ^= state >> 17;
+            state ^= state << 5;
+            state as usize % below.max(1)
+        };
+        let program = std::fs::read(std::env::current_exe().unwrap()).unwrap();
+        let feed = br#"{"timestamp":"t","vulnerabilities":[{"cve":{"id":"CVE-1-1","metrics":{"cvssMetricV2":[{"type":"Primary","cvssData":{"baseScore":1.0}}]},"configurations":[{"nodes":[{"cpeMatch":[{"vulnerable":true,"criteria":"cpe:2.3:a:a:b:*:*:*:*:*:*:*:*","versionEndExcluding":"1"}]}]}]}}]}"#;
+        for _ in 0..200 {
+            let mut bad = program[..program.len().min(1 << 20)].to_vec();
+            for _ in 0..4 {
+                let near = if random(2) == 0 { 1024 } else { bad.len() };
+                let at = random(near);
+                bad[at] = random(256) as u8;
+            }
+            scan_elf(&bad);
+            let mut bad = feed.to_vec();
+            let at = random(bad.len());
+            bad[at] = random(256) as u8;
+            bad.truncate(random(feed.len() * 2));
+            scan_feed(&bad);
+        }
+        for text in [
+            "1.2\n1.2.0",
+            "1.0.2zd\n1.0.2n",
+            "~\n",
+            "a\n1",
+            "1rc\n1~",
+            "\u{665}\n5",
+        ] {
+            scan_version(text.as_bytes());
+        }
+    }
 
     #[test]
     fn nothing_and_noise_are_no_image() {

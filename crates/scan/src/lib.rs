@@ -1,7 +1,7 @@
 //! The scanner of firmware: bytes of an image in, what is inside and what is wrong with it out.
 //!
 //! Start reading at [`unpack()`], which opens everything that is packed into a flat list of files
-//! with the chain of containers that each came out of; every format is one file under `codec`,
+//! with the chain of containers that each came out of; then [`identify()`] and [`vulns`]; every format is one file under `codec`,
 //! `archive`, `container` or `fs`, and the table of them all is `format::FORMATS`.
 //!
 //! The room opens no file, no socket and no process, and knows no clock: who calls it gives the
@@ -9,8 +9,12 @@
 //! offsets are checked before use, everything that grows is charged to a [`limits::Limits`], names
 //! never become paths of the machine, and a fault of the image is data of the result.
 
+pub mod elf;
+pub mod identify;
 pub mod limits;
 pub mod unpack;
+pub mod version;
+pub mod vulns;
 
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
@@ -27,5 +31,6 @@ mod view;
 
 pub use fault::Fault;
 pub use format::Class;
+pub use identify::identify;
 pub use limits::Limits;
 pub use unpack::{Unpacked, unpack};

@@ -1,0 +1,208 @@
+//! Components are found where they are, and not where something merely speaks of them.
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests")]
+
+use std::{fs, path::Path, process::Command};
+
+use scan::{
+    Limits,
+    identify::{Component, Confidence, Method},
+    unpack,
+};
+
+fn sh(home: &Path, line: &str) {
+    let out = Command::new("sh")
+        .args(["-ec", line])
+        .current_dir(home)
+        .output()
+        .unwrap();
+    assert!(
+        out.status.success(),
+        "{line}: {}",
+        String::from_utf8_lossy(&out.stderr)
+    );
+}
+
+/// Builds `root` by the lines, packs it, and tells what is in it.
+fn image(lines: &[&str]) -> Vec<Component> {
+    let home = tempfile::tempdir().unwrap();
+    fs::create_dir_all(home.path().join("root/usr/lib")).unwrap();
+    for line in lines {
+        sh(home.path(), line);
+    }
+    sh(
+        home.path(),
+        "mksquashfs root image -quiet -noappend -no-progress -comp xz >/dev/null",
+    );
+    let bytes = fs::read(home.path().join("image")).unwrap();
+    scan::identify(&unpack("image", bytes.into(), &Limits::default(), &|| {
+        false
+    }))
+}
+
+fn names(found: &[Component]) -> Vec<(&str, &str)> {
+    found
+        .iter()
+        .map(|c| (c.name.as_str(), c.version.as_deref().unwrap_or("")))
+        .collect()
+}
+
+/// A C file with strings that no optimiser removes, and a function.
+const C: &str = "c() { printf 'const char *const volatile texts[] = {'; \
+    for t in \"$@\"; do printf '\"%s\",' \"$t\"; done; printf '0};int api(void){return texts[0]!=0;}\\n'; };";
+
+#[test]
+fn banners_of_programs() {
+    let found = image(&[&format!(
+        "{C} c 'BusyBox v1.24.1 (2019-01-01 00:00:00 UTC)' > a.c; echo 'int main(void){{return api();}}' >> m.c; \
+         echo 'int api(void);int main(void){{return api();}}' > m.c; \
+         gcc -s -o root/busybox a.c m.c; \
+         c 'SSH-2.0-dropbear_2017.75' > a.c; gcc -s -o root/dropbear a.c m.c; \
+         c 'lighttpd/1.4.39' 'OpenSSH_7.4p1' > a.c; gcc -s -o root/web a.c m.c; \
+         ln -s busybox root/gzip; ln -s busybox root/wget"
+    )]);
+    assert_eq!(
+        names(&found),
+        [
+            ("busybox", "1.24.1"),
+            ("dropbear", "2017.75"),
+            ("lighttpd", "1.4.39"),
+            ("openssh", "7.4p1")
+        ]
+    );
+    let busybox = &found[0];
+    assert_eq!(busybox.method, Method::Banner);
+    assert_eq!(busybox.confidence, Confidence::High);
+    assert_eq!(busybox.evidence.len(), 1, "links to it are not more of it");
+    assert!(busybox.evidence[0].file.ends_with("squashfs@0x0/busybox"));
+    assert!(busybox.evidence[0].text.starts_with("BusyBox v1.24.1"));
+    assert_eq!(
+        found[3].cpe_name(),
+        "cpe:2.3:a:openbsd:openssh:7.4:p1:*:*:*:*:*:*"
+    );
+}
+
+/// The version text of a header says nothing about the program that was compiled with it; the
+/// library itself, shared or built in, does.
+#[test]
+fn a_caller_is_not_the_library() {
+    let text = "OpenSSL 1.0.2k  26 Jan 2017";
+    let build = |rest: &str| format!("{C} {rest}");
+    let caller = image(&[&build(&format!(
+        "c x > l.c; gcc -shared -fPIC -Wl,-soname,libcrypto.so.1.0.0 -o libcrypto.so l.c; \
+         c '{text}' > a.c; echo 'int main(void){{return 0;}}' >> a.c; \
+         gcc -s -Wl,--no-as-needed -o root/nginx a.c ./libcrypto.so"
+    ))]);
+    assert_eq!(names(&caller), [], "needs the library, is not it");
+    let plugin = image(&[&build(&format!(
+        "c '{text}' > a.c; gcc -s -shared -fPIC -Wl,-soname,mod_tls.so -o root/mod_tls.so a.c"
+    ))]);
+    assert_eq!(names(&plugin), [], "another library that quotes it");
+    let library = image(&[&build(&format!(
+        "c '{text}' > a.c; gcc -s -shared -fPIC -Wl,-soname,libcrypto.so.1.0.0 -o root/usr/lib/libcrypto.so.1.0.0 a.c"
+    ))]);
+    assert_eq!(names(&library), [("openssl", "1.0.2k")]);
+    let inside = image(&[&build(&format!(
+        "c '{text}' 'crypto/evp/evp_enc.c' > a.c; echo 'int main(void){{return api();}}' >> a.c; gcc -s -static -o root/httpd a.c"
+    ))]);
+    assert!(names(&inside).contains(&("openssl", "1.0.2k")));
+}
+
+/// Texts about components, and other components' numbers, are no components.
+#[test]
+fn talk_is_not_evidence() {
+    let found = image(&[&format!(
+        "{C} echo 'This release ships BusyBox v1.24.1 (2019), OpenSSL 1.0.2k  26 Jan 2017 and nginx/1.10.0' > root/README; \
+         c 'busybox' '1.2.3' 'needs OpenSSL 1.1.0 or later' 'usage: nginx' 'dnsmasq' '2.80 beta' > a.c; \
+         echo 'int main(void){{return api();}}' >> a.c; gcc -s -o root/tool a.c"
+    )]);
+    assert_eq!(names(&found), []);
+}
+
+#[test]
+fn package_databases() {
+    let found = image(&[
+        "mkdir -p root/usr/lib/opkg root/lib/apk/db root/var/lib/dpkg root/etc; \
+         printf 'Package: libopenssl1.1\\nVersion: 1.1.1d-1\\nStatus: install ok installed\\nLicense: OpenSSL\\n\\n\
+Package: gone\\nVersion: 9\\nStatus: deinstall ok config-files\\n\\n\
+Package: dnsmasq-full\\nVersion: 2.80-16\\nStatus: install user installed\\n\\n' > root/usr/lib/opkg/status; \
+         printf 'P:musl\\nV:1.1.24-r2\\nL:MIT\\no:musl\\n\\nP:strange\\nV:0.1-r0\\n\\n' > root/lib/apk/db/installed; \
+         printf 'Package: zlib1g\\nStatus: install ok installed\\nSource: zlib\\nVersion: 1:1.2.11.dfsg-2+deb11u2\\n\\n' > root/var/lib/dpkg/status; \
+         printf 'NAME=\"OpenWrt\"\\nID=\"openwrt\"\\nVERSION_ID=\"19.07.3\"\\n' > root/etc/os-release",
+    ]);
+    assert_eq!(
+        names(&found),
+        [
+            ("dnsmasq", "2.80"),
+            ("musl", "1.1.24"),
+            ("openssl", "1.1.1d"),
+            ("openwrt", "19.07.3"),
+            ("strange", "0.1"),
+            ("zlib", "1.2.11.dfsg"),
+        ]
+    );
+    assert_eq!(
+        found[2].revision.as_deref(),
+        Some("1"),
+        "which may carry repairs"
+    );
+    assert_eq!(found[2].licence.as_deref(), Some("OpenSSL"));
+}
+
+#[test]
+fn kernel_by_image_module_and_header() {
+    let found = image(&["mkdir -p root/lib/modules/4.14.90; \
+         { head -c 3000 /dev/zero; printf 'Linux version 4.14.90-rt (builder@host) (gcc 7.3) #1'; head -c 3000 /dev/zero; } > k; \
+         gzip -n -c k > k.gz; mkimage -A arm -O linux -T kernel -C gzip -n 'ARM OpenWrt Linux-4.14.90' -d k.gz root/kernel.bin >/dev/null; \
+         { printf '\\177ELF\\1\\1\\1'; head -c 1000 /dev/zero; printf 'vermagic=4.14.90 SMP mod_unload '; head -c 9 /dev/zero; } > root/lib/modules/4.14.90/x.ko; \
+         { head -c 3000 /dev/zero; printf 'U-Boot 2016.03-svn1234 (Jan 01 2018 - 00:00:00 +0800)'; head -c 99 /dev/zero; } > root/uboot.bin"]);
+    assert_eq!(names(&found), [("linux", "4.14.90"), ("u-boot", "2016.03")]);
+    assert_eq!(found[0].evidence.len(), 3);
+}
+
+/// Libraries of this machine, as their distribution built them: every version that is told is the
+/// package's. Which of them are there differs; that some are found does not.
+#[test]
+fn real_libraries() {
+    let home = tempfile::tempdir().unwrap();
+    let list = "for l in libcrypto.so.3 libz.so.1 liblzma.so.5 libcurl.so.4 libgnutls.so.30 libsqlite3.so.0 libc.so.6 libexpat.so.1 libpng16.so.16 libxml2.so.2; do \
+                f=$(ls /usr/lib/*/$l /lib/*/$l 2>/dev/null | head -1); [ -n \"$f\" ] || continue; r=$(readlink -f $f); \
+                p=$(dpkg -S $r 2>/dev/null || dpkg -S ${r#/usr} 2>/dev/null || true); [ -n \"$p\" ] || continue; \
+                p=${p%%:*}; cp $r root/; dpkg-query -W -f '${source:Upstream-Version}\\n' $p | head -1 | sed \"s|^|$(basename $r) |\"; done > versions";
+    fs::create_dir(home.path().join("root")).unwrap();
+    sh(home.path(), list);
+    sh(home.path(), "tar -C root -cf image .");
+    let versions = fs::read_to_string(home.path().join("versions")).unwrap();
+    let bytes = fs::read(home.path().join("image")).unwrap();
+    let found = scan::identify(&unpack("image", bytes.into(), &Limits::default(), &|| {
+        false
+    }));
+    for line in versions.lines() {
+        let (file, want) = line.split_once(' ').unwrap();
+        let (want, _) = scan::version::upstream(want);
+        let mine: Vec<_> = found
+            .iter()
+            .filter(|c| {
+                c.evidence
+                    .iter()
+                    .any(|e| e.file.ends_with(&format!("/{file}")))
+            })
+            .collect();
+        println!(
+            "{file} {want}: {:?}",
+            mine.iter()
+                .map(|c| (&c.name, &c.version))
+                .collect::<Vec<_>>()
+        );
+        for component in mine {
+            let told = component.version.as_deref().unwrap_or(&want);
+            assert!(
+                want.starts_with(told) || told.starts_with(&want),
+                "{file}: {told} is not {want}"
+            );
+        }
+    }
+    assert!(
+        versions.lines().count() < 2 || !found.is_empty(),
+        "none of {versions} found"
+    );
+}

@@ -1,0 +1,238 @@
+//! The sample data is imported, and components meet the advisories that concern them.
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests")]
+
+use std::{fs::File, io::Cursor, path::PathBuf, sync::LazyLock};
+
+use scan::{
+    Limits,
+    identify::{Component, Confidence},
+    unpack,
+    vulns::{Database, Severity, fixed, import::import},
+};
+
+fn data(name: &str) -> File {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/vulns");
+    File::open(folder.join(name)).unwrap()
+}
+
+/// Everything, imported once for all tests that only ask.
+static ALL: LazyLock<Database> = LazyLock::new(all);
+
+fn all() -> Database {
+    let mut database = Database::default();
+    for name in [
+        "nvd20-firmware-subset.json.gz",
+        "nvd20-api-page.json.gz",
+        "nvd11-firmware-subset.json.gz",
+        "cve5-firmware-subset.ndjson.gz",
+        "nvd-overrides-subset.ndjson.gz",
+        "openssl-cna.ndjson.gz",
+        "curl-vulns.tsv.gz",
+        "kev.json.gz",
+        "epss-subset.csv.gz",
+    ] {
+        let records = import(&mut database, name, data(name)).unwrap();
+        assert!(records > 0);
+    }
+    database
+}
+
+/// A component as it comes out of a package database.
+fn component(package: &str, version: &str) -> Component {
+    let status =
+        format!("Package: {package}\nVersion: {version}\nStatus: install ok installed\n\n");
+    let mut tar = tar::Builder::new(Vec::new());
+    let mut header = tar::Header::new_gnu();
+    header.set_size(status.len() as u64);
+    header.set_mode(0o644);
+    tar.append_data(&mut header, "usr/lib/opkg/status", status.as_bytes())
+        .unwrap();
+    let image = unpack(
+        "i",
+        tar.into_inner().unwrap().into(),
+        &Limits::default(),
+        &|| false,
+    );
+    scan::identify(&image).pop().unwrap()
+}
+
+fn ids(database: &Database, package: &str, version: &str) -> Vec<String> {
+    database
+        .matching(&component(package, version))
+        .iter()
+        .map(|h| h.advisory.id.to_string())
+        .collect()
+}
+
+#[test]
+fn the_sample_feeds_are_read_whole() {
+    let mut database = Database::default();
+    let count = |database: &mut Database, name| import(database, name, data(name)).unwrap();
+    assert_eq!(count(&mut database, "nvd20-firmware-subset.json.gz"), 1513);
+    assert_eq!(count(&mut database, "nvd11-firmware-subset.json.gz"), 119);
+    assert_eq!(count(&mut database, "cve5-firmware-subset.ndjson.gz"), 195);
+    assert_eq!(count(&mut database, "openssl-cna.ndjson.gz"), 272);
+    assert_eq!(count(&mut database, "nvd-overrides-subset.ndjson.gz"), 905);
+    assert_eq!(count(&mut database, "kev.json.gz"), 1404);
+    assert_eq!(count(&mut database, "epss-subset.csv.gz"), 1510);
+    assert_eq!(database.sources.len(), 7);
+    assert_eq!(database.sources[5].date, "2025.08.25");
+}
+
+/// Importing twice changes nothing.
+#[test]
+fn an_import_may_be_repeated() {
+    let mut database = all();
+    let (before, ids_before) = (database.len(), ids(&database, "openssl", "1.0.2k"));
+    import(
+        &mut database,
+        "again",
+        data("nvd20-firmware-subset.json.gz"),
+    )
+    .unwrap();
+    import(&mut database, "again", data("openssl-cna.ndjson.gz")).unwrap();
+    assert_eq!(database.len(), before);
+    assert_eq!(ids(&database, "openssl", "1.0.2k"), ids_before);
+}
+
+#[test]
+fn well_known_vulnerabilities_meet_their_versions() {
+    let database = &*ALL;
+    let has = |package: &str, version: &str, id: &str| {
+        ids(database, package, version).iter().any(|i| i == id)
+    };
+    // Heartbleed: 1.0.1 up to 1.0.1f.
+    assert!(has("openssl", "1.0.1f", "CVE-2014-0160"));
+    assert!(!has("openssl", "1.0.1g", "CVE-2014-0160"));
+    assert!(!has("openssl", "1.0.0t", "CVE-2014-0160"));
+    // Letters beyond z.
+    assert!(has("openssl", "1.0.2n", "CVE-2018-0739"));
+    assert!(!has("openssl", "1.0.2zd", "CVE-2018-0739"));
+    // libupnp's SSDP overflow.
+    assert!(
+        has("libupnp", "1.6.17", "CVE-2012-5958") && !has("libupnp", "1.6.18", "CVE-2012-5958")
+    );
+    // The same CVE under two vendors counts once.
+    let nginx = ids(database, "nginx", "1.10.0");
+    let mut once = nginx.clone();
+    once.dedup();
+    assert!(!nginx.is_empty() && nginx == once);
+}
+
+#[test]
+fn severities_follow_the_scores() {
+    let database = &*ALL;
+    let heartbleed = database.get("CVE-2014-0160").unwrap();
+    assert_eq!(heartbleed.severity(true), Severity::High);
+    assert!(database.is_exploited("CVE-2014-0160"));
+    let upnp = database.get("CVE-2012-5958").unwrap();
+    // 10.0 of the old standard: critical only where it is exploited.
+    assert_eq!(upnp.severity(false), Severity::High);
+    assert_eq!(upnp.severity(true), Severity::Critical);
+}
+
+/// [FS-5] The repair of everything is never below the repair of the worst.
+#[test]
+fn repairs_lead_out_of_every_range() {
+    let database = &*ALL;
+    for (package, version) in [
+        ("openssl", "1.0.2k"),
+        ("busybox", "1.24.1"),
+        ("dropbear", "2017.75"),
+        ("dnsmasq", "2.75"),
+        ("curl", "7.50.0"),
+        ("nginx", "1.10.0"),
+    ] {
+        let component = component(package, version);
+        let hits = database.matching(&component);
+        assert!(!hits.is_empty(), "{package} {version}");
+        let criteria: Vec<_> = hits
+            .iter()
+            .flat_map(|h| h.advisory.criteria.iter())
+            .filter(|c| {
+                component
+                    .cpes
+                    .iter()
+                    .any(|(v, p)| **v == *c.vendor && **p == *c.product)
+            })
+            .collect();
+        let all = fixed(version, &criteria);
+        println!("{package} {version}: {} hits, {all:?}", hits.len());
+        if all.expression == ">=" {
+            assert!(criteria.iter().all(|c| !c.holds(&all.version)), "{package}");
+        }
+    }
+}
+
+/// A backport cannot be seen in the version; the doubt is said.
+#[test]
+fn a_distributions_revision_raises_doubt() {
+    let database = &*ALL;
+    let hits_of = |version: &str| {
+        let component = component("dropbear", version);
+        database
+            .matching(&component)
+            .iter()
+            .map(|h| h.maybe_repaired)
+            .collect::<Vec<_>>()
+    };
+    assert!(hits_of("2017.75").iter().all(|m| !m));
+    assert!(hits_of("2017.75-9.1").iter().all(|m| *m));
+}
+
+#[test]
+fn osv_and_rubbish() {
+    let mut database = Database::default();
+    let osv = r#"{"id":"X-1","aliases":["CVE-2099-1"],"affected":[{"package":{"ecosystem":"npm","name":"strange"},
+        "ranges":[{"type":"SEMVER","events":[{"introduced":"0"},{"fixed":"1.2"},{"introduced":"2.0"},{"last_affected":"2.3"}]}]}]}"#;
+    assert_eq!(import(&mut database, "osv", Cursor::new(osv)).unwrap(), 1);
+    for (version, hit) in [("1.1", true), ("1.2", false), ("2.3", true), ("2.4", false)] {
+        assert_eq!(
+            !ids(&database, "strange", version).is_empty(),
+            hit,
+            "{version}"
+        );
+    }
+    assert_eq!(
+        database.matching(&component("strange", "1.1"))[0].confidence,
+        Confidence::High
+    );
+    for rubbish in [
+        "",
+        "   ",
+        "{",
+        "[]",
+        "{}",
+        "{\"vulnerabilities\": 3}",
+        "a,b\n1,2\n",
+        "\x1f\u{8b}",
+        "---\nx: 1\n",
+    ] {
+        assert!(
+            import(&mut database, "r", Cursor::new(rubbish)).is_err(),
+            "{rubbish:?}"
+        );
+    }
+}
+
+/// A large feed is read record by record.
+#[test]
+fn generated_records_stream_through() {
+    let mut page = String::from(r#"{"timestamp":"2026-01-01","vulnerabilities":["#);
+    for n in 0..20_000 {
+        if n > 0 {
+            page.push(',');
+        }
+        page.push_str(&format!(
+            r#"{{"cve":{{"id":"CVE-2030-{n}","descriptions":[{{"lang":"en","value":"generated"}}],"configurations":[{{"nodes":[{{"operator":"OR","cpeMatch":[{{"vulnerable":true,"criteria":"cpe:2.3:a:v{}:p{}:*:*:*:*:*:*:*:*","versionEndExcluding":"{}.0"}}]}}]}}]}}}}"#,
+            n % 97, n % 1009, n % 13
+        ));
+    }
+    page.push_str("]}");
+    let mut database = Database::default();
+    assert_eq!(
+        import(&mut database, "generated", Cursor::new(page)).unwrap(),
+        20_000
+    );
+    assert_eq!(database.len(), 20_000);
+}
