@@ -9,6 +9,7 @@ mod catalog;
 mod command;
 mod device;
 mod nonce;
+mod recent;
 mod schema;
 mod secret;
 
@@ -21,6 +22,7 @@ use crate::{
 };
 use model::error::Fault;
 use parking_lot::Mutex;
+use recent::{Recent, Voids};
 use rusqlite::{Connection, OpenFlags, config::DbConfig};
 use std::{
     fs::OpenOptions,
@@ -51,6 +53,7 @@ pub(crate) struct Sql {
     slow: Arc<Readers>,
     slow_turns: Arc<Semaphore>,
     writer: Option<JoinHandle<()>>,
+    recent: Arc<Recent>,
     sightings: Sightings,
     home: Arc<Home>,
 }
@@ -75,8 +78,14 @@ impl From<Fault> for Trouble {
     }
 }
 
-/// Runs in the transaction, or learns that there is none.
-type Job = Box<dyn FnOnce(Result<&Connection, Fault>) -> Ran + Send>;
+/// A write that waits for its turn.
+struct Job {
+    /// Runs in the transaction, or learns that there is none.
+    run: Box<Run>,
+    voids: Voids,
+}
+
+type Run = dyn FnOnce(Result<&Connection, Fault>) -> Ran + Send;
 
 /// A write that ran and waits for the commit.
 struct Ran {
@@ -97,9 +106,10 @@ impl Sql {
         schema::migrate(&mut writer, &path)?;
 
         let queue = Arc::new(Queue::new(options.write_queue));
+        let recent = Arc::new(Recent::default());
         let thread = std::thread::Builder::new().name("registry".into()).spawn({
-            let queue = queue.clone();
-            move || write_all(&writer, &queue)
+            let (queue, recent) = (queue.clone(), recent.clone());
+            move || write_all(&writer, &queue, &recent)
         });
         Ok(Self {
             queue,
@@ -107,6 +117,7 @@ impl Sql {
             slow: Arc::new(Readers::open(&path, SLOW_READERS)?),
             slow_turns: Arc::new(Semaphore::new(SLOW_READERS)),
             writer: Some(thread.map_err(|e| of_io("starting the writer of", &path, &e))?),
+            recent,
             sightings,
             home: home.clone(),
         })
@@ -125,7 +136,16 @@ impl Sql {
         &self,
         work: impl FnOnce(&Connection) -> Result<T, Trouble> + Send + 'static,
     ) -> Result<T, Fault> {
-        let done = self.write_unless_refused(work).await?;
+        self.write_over(Voids::Nothing, work).await
+    }
+
+    /// As `write`, for rows of which copies may be at hand.
+    async fn write_over<T: Send + 'static>(
+        &self,
+        voids: Voids,
+        work: impl FnOnce(&Connection) -> Result<T, Trouble> + Send + 'static,
+    ) -> Result<T, Fault> {
+        let done = self.write_over_unless_refused(voids, work).await?;
         done.ok_or_else(|| Fault::lasting("a write was refused that sets no condition"))
     }
 
@@ -134,8 +154,17 @@ impl Sql {
         &self,
         work: impl FnOnce(&Connection) -> Result<T, Trouble> + Send + 'static,
     ) -> Result<Option<T>, Fault> {
+        self.write_over_unless_refused(Voids::Nothing, work).await
+    }
+
+    /// As `write_unless_refused`, for rows of which copies may be at hand.
+    async fn write_over_unless_refused<T: Send + 'static>(
+        &self,
+        voids: Voids,
+        work: impl FnOnce(&Connection) -> Result<T, Trouble> + Send + 'static,
+    ) -> Result<Option<T>, Fault> {
         let (sender, receiver) = oneshot::channel();
-        let job: Job = Box::new(move |transaction| {
+        let run = Box::new(move |transaction: Result<&Connection, Fault>| {
             let result = transaction.map_err(Trouble::Fault).and_then(|connection| {
                 catch_unwind(AssertUnwindSafe(|| work(connection)))
                     .unwrap_or_else(|_| Err(Fault::lasting("a write to the registry broke").into()))
@@ -151,7 +180,7 @@ impl Sql {
                 }),
             }
         });
-        self.queue.push(1, job).await?;
+        self.queue.push(1, Job { run, voids }).await?;
         receiver.await.map_err(|_| stopped())?
     }
 
@@ -193,19 +222,19 @@ impl Drop for Sql {
 }
 
 /// The writer's thread: takes all that waits, and commits it together.
-fn write_all(connection: &Connection, queue: &Queue<Job>) {
+fn write_all(connection: &Connection, queue: &Queue<Job>, recent: &Recent) {
     let mut waiting = Vec::new();
     while let Some(weight) = queue.take(&mut waiting) {
         let mut jobs = waiting.drain(..).map(|(_, job)| job).peekable();
         while jobs.peek().is_some() {
-            write_group(connection, &mut jobs);
+            write_group(connection, &mut jobs, recent);
         }
         drop(jobs);
         queue.free(weight);
     }
 }
 
-fn write_group(connection: &Connection, jobs: &mut impl Iterator<Item = Job>) {
+fn write_group(connection: &Connection, jobs: &mut impl Iterator<Item = Job>, recent: &Recent) {
     let run = |sql: &str| -> Result<(), Fault> {
         let mut statement = connection.prepare_cached(sql).map_err(|e| of_sql(&e))?;
         statement.execute([]).map_err(|e| of_sql(&e))?;
@@ -213,10 +242,12 @@ fn write_group(connection: &Connection, jobs: &mut impl Iterator<Item = Job>) {
     };
     let begun = run("BEGIN IMMEDIATE");
     let mut answers = Vec::new();
+    let mut voids = Vec::new();
     let mut result = begun.clone();
     for job in jobs.take(GROUP) {
         let transaction = begun.clone().and_then(|()| run("SAVEPOINT job"));
-        let ran = job(transaction.map(|()| connection));
+        voids.push(job.voids);
+        let ran = (job.run)(transaction.map(|()| connection));
         if begun.is_ok() {
             let end = if ran.keep {
                 run("RELEASE job")
@@ -246,6 +277,7 @@ fn write_group(connection: &Connection, jobs: &mut impl Iterator<Item = Job>) {
     if let Err(fault) = &result {
         tracing::error!(%fault, writes = answers.len(), "the registry could not be written");
     }
+    recent.void(&voids);
     for answer in answers {
         answer(result.clone());
     }

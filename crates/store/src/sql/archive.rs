@@ -3,7 +3,9 @@
 use super::{
     Sql, Trouble, audit, catalog, command, damaged,
     device::{self, columns},
-    int, nonce, secret, uint,
+    int, nonce,
+    recent::Voids,
+    secret, uint,
 };
 use crate::{
     fault::{aside, of_sql},
@@ -50,7 +52,7 @@ impl Archive for Sql {
     }
 
     async fn clear(&self) -> Result<(), Fault> {
-        self.write(|c| {
+        self.write_over(Voids::All, |c| {
             for table in TABLES {
                 c.execute(&format!("DELETE FROM {table}"), [])?;
             }
@@ -62,8 +64,10 @@ impl Archive for Sql {
     }
 
     async fn restore(&self, rows: Vec<Row>) -> Result<(), Fault> {
-        self.write(move |c| rows.iter().try_for_each(|row| restore(c, row)))
-            .await
+        self.write_over(Voids::All, move |c| {
+            rows.iter().try_for_each(|row| restore(c, row))
+        })
+        .await
     }
 }
 

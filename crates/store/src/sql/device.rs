@@ -1,6 +1,6 @@
 //! Device rows, made for a million of them in one product.
 
-use super::{Sql, Trouble, damaged, int, limit, secret, uint};
+use super::{Sql, Trouble, damaged, int, limit, recent::Voids, secret, uint};
 use crate::fault::aside;
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -43,19 +43,23 @@ impl Devices for Sql {
     }
 
     async fn find(&self, key: &DeviceKey) -> Result<Option<Device>, Fault> {
-        let found = self.read(|c| {
-            c.prepare_cached(select!("WHERE product = ? AND name = ?"))?
-                .query_row((key.product.as_str(), key.name.as_str()), device)
-                .optional()
+        let found = self.recent.find(key, || {
+            self.read(|c| {
+                c.prepare_cached(select!("WHERE product = ? AND name = ?"))?
+                    .query_row((key.product.as_str(), key.name.as_str()), device)
+                    .optional()
+            })
         })?;
         Ok(found.map(|device| self.whole(device)))
     }
 
     async fn find_id(&self, id: &IotId) -> Result<Option<Device>, Fault> {
-        let found = self.read(|c| {
-            c.prepare_cached(select!("WHERE iot_id = ?"))?
-                .query_row([id.as_str()], device)
-                .optional()
+        let found = self.recent.find_id(id, || {
+            self.read(|c| {
+                c.prepare_cached(select!("WHERE iot_id = ?"))?
+                    .query_row([id.as_str()], device)
+                    .optional()
+            })
         })?;
         Ok(found.map(|device| self.whole(device)))
     }
@@ -72,13 +76,15 @@ impl Devices for Sql {
 
     async fn change(&self, device: &Device) -> Result<Change, Fault> {
         let device = device.clone();
-        let done = self.write_unless_refused(move |c| change(c, &device));
+        let voids = Voids::Device(device.iot_id.clone());
+        let done = self.write_over_unless_refused(voids, move |c| change(c, &device));
         Ok(done.await?.unwrap_or(Change::Conflict))
     }
 
     async fn change_secret(&self, device: &Device, secret: Bytes) -> Result<Change, Fault> {
         let device = device.clone();
-        let done = self.write_unless_refused(move |c| {
+        let voids = Voids::Device(device.iot_id.clone());
+        let done = self.write_over_unless_refused(voids, move |c| {
             let done = change(c, &device)?;
             secret::keep(c, &SecretId::Device(device.iot_id), &secret)?;
             Ok(done)
@@ -110,7 +116,7 @@ impl Devices for Sql {
     async fn remove(&self, id: &IotId) -> Result<bool, Fault> {
         let (sightings, seen) = (self.sightings.clone(), id.clone());
         let id = id.clone();
-        let removed = self.write(move |c| {
+        let removed = self.write_over(Voids::Device(seen.clone()), move |c| {
             let gone = c
                 .prepare_cached("DELETE FROM device WHERE iot_id = ? RETURNING product, class")?
                 .query_row([id.as_str()], |row| {

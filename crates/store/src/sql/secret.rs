@@ -1,6 +1,6 @@
 //! Sealed secrets.
 
-use super::{Sql, Trouble};
+use super::{Sql, Trouble, recent::Voids};
 use async_trait::async_trait;
 use bytes::Bytes;
 use model::{
@@ -13,12 +13,13 @@ use rusqlite::{Connection, OptionalExtension};
 impl Secrets for Sql {
     async fn put(&self, id: &SecretId, sealed: Bytes) -> Result<(), Fault> {
         let id = id.clone();
-        self.write(move |c| keep(c, &id, &sealed)).await
+        self.write_over(voids(&id), move |c| keep(c, &id, &sealed))
+            .await
     }
 
     async fn put_new(&self, id: &SecretId, sealed: Bytes) -> Result<Bytes, Fault> {
         let id = id.clone();
-        self.write(move |c| {
+        self.write_over(voids(&id), move |c| {
             if let Some(there) = find(c, &id)? {
                 return Ok(there);
             }
@@ -29,12 +30,23 @@ impl Secrets for Sql {
     }
 
     async fn find(&self, id: &SecretId) -> Result<Option<Bytes>, Fault> {
-        self.read(|c| find(c, id))
+        let read = || self.read(|c| find(c, id));
+        match id {
+            SecretId::Device(device) => self.recent.secret(device, read),
+            _ => read(),
+        }
     }
 
     async fn remove(&self, id: &SecretId) -> Result<(), Fault> {
         let id = id.clone();
-        self.write(move |c| forget(c, &id)).await
+        self.write_over(voids(&id), move |c| forget(c, &id)).await
+    }
+}
+
+fn voids(id: &SecretId) -> Voids {
+    match id {
+        SecretId::Device(id) => Voids::Device(id.clone()),
+        _ => Voids::Nothing,
     }
 }
 
