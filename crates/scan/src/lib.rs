@@ -1,7 +1,8 @@
 //! The scanner of firmware: bytes of an image in, what is inside and what is wrong with it out.
 //!
 //! Start reading at [`unpack()`], which opens everything that is packed into a flat list of files
-//! with the chain of containers that each came out of; then [`identify()`] and [`vulns`]; every format is one file under `codec`,
+//! with the chain of containers that each came out of; then [`identify()`], [`vulns`],
+//! [`risks`] and [`rules`], which [`report::scan`] puts together; every format is one file under `codec`,
 //! `archive`, `container` or `fs`, and the table of them all is `format::FORMATS`.
 //!
 //! The room opens no file, no socket and no process, and knows no clock: who calls it gives the
@@ -12,6 +13,9 @@
 pub mod elf;
 pub mod identify;
 pub mod limits;
+pub mod report;
+pub mod risks;
+pub mod rules;
 pub mod unpack;
 pub mod version;
 pub mod vulns;

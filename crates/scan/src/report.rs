@@ -1,0 +1,476 @@
+//! The report, exactly as document 000, 1.2.9 lays it out.
+
+use std::collections::{BTreeMap, HashMap};
+
+use bytes::Bytes;
+use credential::crypto::digest::Hash;
+use serde::{Serialize, Serializer};
+
+use crate::{
+    Limits, Unpacked,
+    elf::Elf,
+    identify::{Component, identify},
+    risks::{self, Finding, RISKS},
+    rules::{self, Level, Verdict},
+    unpack::unpack,
+    vulns::{Criterion, Database, FixedVersion, Severity, fixed},
+};
+
+/// What to scan for and by.
+pub struct Options<'a> {
+    /// Bounds of the unpacking.
+    pub limits: Limits,
+    /// Known vulnerabilities; an empty one finds none.
+    pub database: &'a Database,
+    /// Level of graded protection, if it is to be judged.
+    pub level: Option<Level>,
+    /// Milliseconds since 1970: the time of the report, by which certificates are judged too.
+    pub now: i64,
+}
+
+/// All that one scan found.
+pub struct Scan {
+    /// What was unpacked.
+    pub image: Unpacked,
+    /// What software it holds.
+    pub components: Vec<Component>,
+    /// What is wrong with it beside known vulnerabilities.
+    pub findings: Vec<Finding>,
+    /// The report.
+    pub report: Report,
+}
+
+/// Scans an image. `stop` is asked often and ends the unpacking when it says yes.
+#[must_use]
+pub fn scan(name: &str, bytes: Bytes, options: &Options<'_>, stop: &dyn Fn() -> bool) -> Scan {
+    let (size, sha256) = (bytes.len(), Hash::Sha256.hex(&bytes));
+    let image = unpack(name, bytes, &options.limits, stop);
+    let components = identify(&image);
+    let findings = risks::look(&image, &components, options.now / 1000);
+    let report = report(size, sha256, &image, &components, &findings, options);
+    Scan {
+        image,
+        components,
+        findings,
+        report,
+    }
+}
+
+/// The whole report. Its fields are written in their order.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Report {
+    /// About the file.
+    pub fw_basic_info: BasicInfo,
+    /// Counts.
+    pub risk_statistics: Statistics,
+    /// What was found, by kind.
+    pub risks: Vec<RiskGroup>,
+    /// Verdicts of graded protection; empty for the basic check.
+    pub detection_rule_result: Vec<Verdict>,
+}
+
+/// About the file.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BasicInfo {
+    /// Bytes.
+    pub fw_file_size: usize,
+    /// Machine of most programs.
+    pub arch: String,
+    /// Digest of the file.
+    pub fw_sha256: String,
+    /// Names of the file systems, comma between.
+    pub filesystem: String,
+    /// Milliseconds since 1970.
+    pub scan_start_time: i64,
+}
+
+/// Counts.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Statistics {
+    /// Always all five severities, the worst first.
+    pub severity_statistics: Vec<Count>,
+    /// The same by kind.
+    pub risk_brief: Vec<Brief>,
+}
+
+/// How many of a severity.
+#[derive(Debug, Clone, Serialize)]
+pub struct Count {
+    /// Severity.
+    pub name: Severity,
+    /// How many.
+    pub count: usize,
+}
+
+/// Kinds of risk of one severity.
+#[derive(Debug, Clone, Serialize)]
+pub struct Brief {
+    /// The kinds.
+    pub risks: Vec<BriefRisk>,
+    /// Severity.
+    pub name: Severity,
+    /// How many in all.
+    pub count: usize,
+}
+
+/// One kind of risk in the brief.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BriefRisk {
+    /// Name.
+    pub risk_type: &'static str,
+    /// How urgent its repair is.
+    pub suggestion: &'static str,
+    /// How many.
+    pub count: usize,
+    /// What it is.
+    pub description: &'static str,
+}
+
+/// All findings of one kind.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RiskGroup {
+    /// Chinese name.
+    pub name: &'static str,
+    /// Code.
+    pub code: &'static str,
+    /// English name of the group.
+    pub en_category: &'static str,
+    /// Chinese name of the group.
+    pub category: &'static str,
+    /// What it is.
+    pub description: &'static str,
+    /// What to do.
+    pub suggestion: &'static str,
+    /// Where.
+    pub vuln_infos: Vec<VulnInfo>,
+}
+
+/// One finding.
+#[derive(Debug, Clone, Serialize)]
+pub struct VulnInfo {
+    /// How bad.
+    pub severity: Severity,
+    /// The chain of names down to the file.
+    pub filename: String,
+    /// Details of what is no CVE.
+    pub detail: Vec<NamedValues>,
+    /// The CVE; an empty object for what is none.
+    #[serde(serialize_with = "or_empty")]
+    pub cve: Option<Cve>,
+}
+
+/// A detail.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NamedValues {
+    /// Chinese name.
+    pub cn_name: &'static str,
+    /// English name.
+    pub en_name: &'static str,
+    /// Values.
+    pub value: Vec<String>,
+}
+
+/// A known vulnerability.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Cve {
+    /// `CVE-…`.
+    pub cve_id: String,
+    /// `CWE-…`, or nothing.
+    pub cwe_id: String,
+    /// How bad.
+    pub impact: Impact,
+    /// What software.
+    pub cpe: CpeInfo,
+    /// What it is about.
+    pub description: String,
+    /// Where to read more.
+    pub references: Vec<ReferenceInfo>,
+}
+
+/// How bad a vulnerability is.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Impact {
+    /// CVSS vector; nothing where it has no score.
+    pub vector_string: String,
+    /// Severity.
+    pub severity: Severity,
+    /// 0 to 10.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub base_score: Option<f64>,
+    /// Of the standard, or "unscored".
+    pub version: String,
+}
+
+/// What software, and what repairs it.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CpeInfo {
+    /// CPE 2.3 name.
+    pub cpe_name: String,
+    /// `a` application, `o` operating system.
+    pub cpe_type: &'static str,
+    /// Repairs everything that is known.
+    pub all_fixed_version: FixedVersion,
+    /// Repairs what is critical or high.
+    pub high_critical_fixed_version: FixedVersion,
+}
+
+/// Where to read more.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ReferenceInfo {
+    /// Patch, advisory, exploit.
+    pub reference_type: String,
+    /// Who named it.
+    pub reference_source: String,
+    /// Address.
+    pub reference_url: String,
+}
+
+fn or_empty<S: Serializer>(cve: &Option<Cve>, serializer: S) -> Result<S::Ok, S::Error> {
+    match cve {
+        Some(cve) => cve.serialize(serializer),
+        None => BTreeMap::<&str, &str>::new().serialize(serializer),
+    }
+}
+
+/// How urgent the repair of a severity is.
+fn urgency(severity: Severity, exploited: bool) -> &'static str {
+    match severity {
+        _ if exploited => "已有在野利用，立即修复",
+        Severity::Critical => "立即修复",
+        Severity::High => "尽快修复",
+        Severity::Medium => "计划修复",
+        Severity::Low => "择机修复",
+        Severity::Notice => "关注",
+    }
+}
+
+fn report(
+    size: usize,
+    sha256: String,
+    image: &Unpacked,
+    components: &[Component],
+    findings: &[Finding],
+    options: &Options<'_>,
+) -> Report {
+    let mut groups: HashMap<&str, Vec<VulnInfo>> = HashMap::new();
+    for component in components {
+        let code = if component.name == "linux" {
+            "CveKernel"
+        } else {
+            "CveVuln"
+        };
+        groups
+            .entry(code)
+            .or_default()
+            .extend(vulnerabilities(component, options.database));
+    }
+    for finding in findings {
+        groups.entry(finding.code).or_default().push(info(finding));
+    }
+    let verdicts = options.level.map(|level| {
+        let known = groups.get("CveVuln").map(Vec::as_slice).unwrap_or_default();
+        rules::verdicts(level, findings, known, &|id| {
+            options.database.is_exploited(id)
+        })
+    });
+    let risks: Vec<RiskGroup> = RISKS
+        .iter()
+        .filter_map(|risk| {
+            let mut infos = groups.remove(risk.code).filter(|i| !i.is_empty())?;
+            infos.sort_by_key(|i| i.severity);
+            Some(RiskGroup {
+                name: risk.cn,
+                code: risk.code,
+                en_category: risk.category.1,
+                category: risk.category.0,
+                description: risk.description,
+                suggestion: risk.suggestion,
+                vuln_infos: infos,
+            })
+        })
+        .collect();
+    Report {
+        fw_basic_info: BasicInfo {
+            fw_file_size: size,
+            arch: arch(image),
+            fw_sha256: sha256,
+            filesystem: image.filesystems().join(","),
+            scan_start_time: options.now,
+        },
+        risk_statistics: statistics(&risks, options.database),
+        risks,
+        detection_rule_result: verdicts.unwrap_or_default(),
+    }
+}
+
+fn statistics(risks: &[RiskGroup], database: &Database) -> Statistics {
+    let brief: Vec<Brief> = Severity::ALL
+        .into_iter()
+        .map(|severity| {
+            let kinds: Vec<BriefRisk> = risks
+                .iter()
+                .filter_map(|group| {
+                    let of = || group.vuln_infos.iter().filter(|i| i.severity == severity);
+                    // Exploitation raises the urgency, not the name.
+                    let exploited = of().filter_map(|i| i.cve.as_ref()).any(|c| {
+                        database.is_exploited(&c.cve_id)
+                            || database.probability(&c.cve_id).is_some_and(|p| p >= 0.5)
+                    });
+                    let count = of().count();
+                    (count > 0).then(|| BriefRisk {
+                        risk_type: group.name,
+                        suggestion: urgency(severity, exploited),
+                        count,
+                        description: group.description,
+                    })
+                })
+                .collect();
+            Brief {
+                name: severity,
+                count: kinds.iter().map(|k| k.count).sum(),
+                risks: kinds,
+            }
+        })
+        .collect();
+    Statistics {
+        severity_statistics: brief
+            .iter()
+            .map(|b| Count {
+                name: b.name,
+                count: b.count,
+            })
+            .collect(),
+        risk_brief: brief,
+    }
+}
+
+fn info(finding: &Finding) -> VulnInfo {
+    let mut detail: Vec<NamedValues> = finding
+        .details
+        .iter()
+        .map(|d| NamedValues {
+            cn_name: d.cn,
+            en_name: d.en,
+            value: d.values.clone(),
+        })
+        .collect();
+    let sure = serde_json::to_value(finding.confidence)
+        .ok()
+        .and_then(|v| v.as_str().map(str::to_owned))
+        .unwrap_or_default();
+    detail.push(NamedValues {
+        cn_name: "可信度",
+        en_name: "confidence",
+        value: vec![sure],
+    });
+    detail.push(NamedValues {
+        cn_name: "指纹",
+        en_name: "fingerprint",
+        value: vec![finding.fingerprint()],
+    });
+    VulnInfo {
+        severity: finding.severity,
+        filename: finding.file.clone(),
+        detail,
+        cve: None,
+    }
+}
+
+fn vulnerabilities(component: &Component, database: &Database) -> Vec<VulnInfo> {
+    let hits = database.matching(component);
+    let version = component.version.as_deref().unwrap_or_default();
+    let mine = |c: &&Criterion| {
+        component
+            .cpes
+            .iter()
+            .any(|(v, p)| **v == *c.vendor && **p == *c.product)
+    };
+    let severity =
+        |advisory: &crate::vulns::Advisory| advisory.severity(database.is_exploited(&advisory.id));
+    let repair = |worst: Severity| {
+        let criteria: Vec<&Criterion> = hits
+            .iter()
+            .filter(|h| severity(h.advisory) <= worst)
+            .flat_map(|h| h.advisory.criteria.iter().filter(mine))
+            .collect();
+        fixed(version, &criteria)
+    };
+    let (all, worst) = (repair(Severity::Notice), repair(Severity::High));
+    let (name, kind) = (
+        component.cpe_name(),
+        if component.name == "linux" { "o" } else { "a" },
+    );
+    hits.iter()
+        .map(|hit| {
+            let advisory = hit.advisory;
+            let mut description = advisory.description.to_string();
+            if hit.maybe_repaired {
+                description.push_str(" [possibly repaired by the distribution's revision ");
+                description.push_str(component.revision.as_deref().unwrap_or_default());
+                description.push(']');
+            }
+            let score = advisory.score.as_ref();
+            VulnInfo {
+                severity: severity(advisory),
+                filename: component.evidence[0].file.clone(),
+                detail: Vec::new(),
+                cve: Some(Cve {
+                    cve_id: advisory.id.to_string(),
+                    cwe_id: advisory.cwe.to_string(),
+                    impact: Impact {
+                        vector_string: score.map(|s| s.vector.to_string()).unwrap_or_default(),
+                        severity: severity(advisory),
+                        // One digit, as CVSS has it.
+                        base_score: score.map(|s| (f64::from(s.base) * 10.0).round() / 10.0),
+                        version: score.map_or_else(|| "unscored".into(), |s| s.version.to_string()),
+                    },
+                    cpe: CpeInfo {
+                        cpe_name: name.clone(),
+                        cpe_type: kind,
+                        all_fixed_version: all.clone(),
+                        high_critical_fixed_version: worst.clone(),
+                    },
+                    description,
+                    references: advisory
+                        .references
+                        .iter()
+                        .map(|r| ReferenceInfo {
+                            reference_type: r.kind.to_string(),
+                            reference_source: r.source.to_string(),
+                            reference_url: r.url.to_string(),
+                        })
+                        .collect(),
+                }),
+            }
+        })
+        .collect()
+}
+
+/// The machine of most programs; without programs, what a boot header says.
+fn arch(image: &Unpacked) -> String {
+    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    for bytes in image.files.iter().filter_map(|f| f.bytes()) {
+        if let Ok(elf) = Elf::read(bytes) {
+            *counts.entry(elf.arch).or_default() += 1;
+        }
+    }
+    counts
+        .into_iter()
+        .max_by_key(|(_, count)| *count)
+        .map(|(arch, _)| arch)
+        .or_else(|| {
+            let mut facts = image.volumes.iter().flat_map(|v| &v.facts);
+            facts.find(|(k, _)| *k == "arch").map(|(_, v)| v.clone())
+        })
+        .unwrap_or_default()
+}

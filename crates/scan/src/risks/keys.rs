@@ -1,0 +1,137 @@
+//! Private keys and certificates.
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use memchr::memmem;
+use x509_parser::prelude::{FromDer, X509Certificate};
+
+use super::{Finding, Look, Scene, detail, masked};
+use crate::vulns::Severity;
+
+const BEGIN: &str = "-----BEGIN ";
+const TEN_YEARS: i64 = 3653 * 86_400;
+const MOST: usize = 400;
+
+pub(super) fn look(scene: &Scene<'_>, look: &Look<'_>, found: &mut Vec<Finding>) {
+    for at in memmem::find_iter(look.bytes, BEGIN.as_bytes()).take(MOST) {
+        let rest = &look.bytes[at..look.bytes.len().min(at + (64 << 10))];
+        let Some((label, body)) = armoured(rest) else {
+            continue;
+        };
+        if label.ends_with("PRIVATE KEY") {
+            private(look, at, &label, &body, found);
+        } else if label.ends_with("CERTIFICATE") {
+            certificate(scene, look, &body, found);
+        }
+    }
+    let name = look.file.name();
+    if [".der", ".cer", ".crt"]
+        .iter()
+        .any(|end| name.ends_with(end))
+        && look.bytes.starts_with(b"\x30\x82")
+    {
+        certificate(scene, look, look.bytes, found);
+    }
+}
+
+/// Label and content of a PEM block; none where the body is not one, as in a program that writes them.
+fn armoured(rest: &[u8]) -> Option<(String, Vec<u8>)> {
+    let rest = &rest[BEGIN.len()..];
+    let end = memmem::find(&rest[..rest.len().min(64)], b"-----")?;
+    let label = std::str::from_utf8(&rest[..end]).ok()?.to_owned();
+    let body = &rest[end + 5..];
+    let stop = memmem::find(body, b"-----END ")?;
+    // Old encrypted keys have header lines before the content.
+    let text: Vec<u8> = body[..stop]
+        .split(|b| *b == b'\n')
+        .filter(|line| !line.contains(&b':'))
+        .flatten()
+        .copied()
+        .filter(|b| !b.is_ascii_whitespace())
+        .collect();
+    let body = STANDARD.decode(text).ok().filter(|b| b.len() >= 32)?;
+    Some((label, body))
+}
+
+fn private(look: &Look<'_>, at: usize, label: &str, body: &[u8], found: &mut Vec<Finding>) {
+    let rest = &look.bytes[at..look.bytes.len().min(at + 200)];
+    let locked = label.contains("ENCRYPTED") || memmem::find(rest, b"ENCRYPTED").is_some();
+    let finding = Finding::new(
+        "PrivateKeyLeak",
+        &look.chain,
+        vec![
+            detail("类型", "type", [label.to_owned()]),
+            detail("位置", "offset", [format!("{at:#x}")]),
+            detail(
+                "证据",
+                "evidence",
+                [masked(&STANDARD.encode(&body[body.len() - 24..]))],
+            ),
+        ],
+    );
+    found.push(if locked {
+        finding.of(Severity::Medium)
+    } else {
+        finding
+    });
+}
+
+fn certificate(scene: &Scene<'_>, look: &Look<'_>, der: &[u8], found: &mut Vec<Finding>) {
+    let Ok((_, certificate)) = X509Certificate::from_der(der) else {
+        return;
+    };
+    let subject = crate::path::printable(certificate.subject().to_string().as_bytes());
+    let serial = certificate.raw_serial_as_string();
+    let mut tell = |code, cn, en, value: String| {
+        found.push(Finding::new(
+            code,
+            &look.chain,
+            vec![
+                detail("主体", "subject", [subject.clone()]),
+                detail("序列号", "serial", [serial.clone()]),
+                detail(cn, en, [value]),
+            ],
+        ));
+    };
+    let (from, to) = (
+        certificate.validity().not_before.timestamp(),
+        certificate.validity().not_after.timestamp(),
+    );
+    let own = certificate.subject() == certificate.issuer();
+    let until = certificate.validity().not_after.to_string();
+    if to < scene.now {
+        tell("CertExpired", "有效期至", "not after", until);
+    } else if to - from > TEN_YEARS && !certificate.is_ca() {
+        tell("CertLongLife", "有效期至", "not after", until);
+    }
+    // MD2, MD5 and SHA-1 with RSA, ECDSA and DSA with SHA-1. A root's own signature proves nothing.
+    const WEAK: [&str; 5] = [
+        "1.2.840.113549.1.1.2",
+        "1.2.840.113549.1.1.4",
+        "1.2.840.113549.1.1.5",
+        "1.2.840.10045.4.1",
+        "1.2.840.10040.4.3",
+    ];
+    let algorithm = certificate.signature_algorithm.algorithm.to_id_string();
+    if WEAK.contains(&algorithm.as_str()) && !own {
+        tell("CertWeakSig", "签名算法", "signature algorithm", algorithm);
+    }
+    if own {
+        tell("CertSelfSigned", "签发者", "issuer", subject.clone());
+    }
+    if let Ok(key) = certificate.public_key().parsed() {
+        let bits = key.key_size();
+        let weak = match key {
+            x509_parser::public_key::PublicKey::RSA(_) => {
+                (bits < 2048).then(|| format!("RSA {bits}"))
+            }
+            x509_parser::public_key::PublicKey::DSA(_) => Some(format!("DSA {bits}")),
+            x509_parser::public_key::PublicKey::EC(_) => {
+                (bits < 224 && bits > 0).then(|| format!("EC {bits}"))
+            }
+            _ => None,
+        };
+        if let Some(weak) = weak {
+            tell("WeakKey", "密钥", "key", weak);
+        }
+    }
+}

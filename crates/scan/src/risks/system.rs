@@ -1,0 +1,127 @@
+//! Kernel, boot chain, age of components, and what could not be opened.
+
+use super::{Finding, Look, Scene, detail, seen};
+use crate::{identify::Confidence, version::compare};
+
+/// Series of the kernel that still got repairs at the end of 2026.
+const KERNELS: [&str; 7] = ["5.10", "5.15", "6.1", "6.6", "6.12", "6.18", "6.19"];
+
+/// The first version of each component whose series is still cared for.
+const CARED_FOR: [(&str, &str); 7] = [
+    ("openssl", "3.0"),
+    ("python", "3.10"),
+    ("php", "8.2"),
+    ("boa", "99"),
+    ("mbedtls", "2.28"),
+    ("u-boot", "2019.01"),
+    ("busybox", "1.30"),
+];
+
+/// Options that should be on; each by the names that it had.
+const OPTIONS: [&[&str]; 6] = [
+    &[
+        "CONFIG_STACKPROTECTOR",
+        "CONFIG_CC_STACKPROTECTOR",
+        "CONFIG_CC_STACKPROTECTOR_REGULAR",
+    ],
+    &["CONFIG_STRICT_KERNEL_RWX", "CONFIG_DEBUG_RODATA"],
+    &["CONFIG_STRICT_MODULE_RWX", "CONFIG_DEBUG_SET_MODULE_RONX"],
+    &["CONFIG_MODULE_SIG"],
+    &["CONFIG_SECCOMP"],
+    &["CONFIG_STRICT_DEVMEM"],
+];
+
+pub(super) fn look(_: &Scene<'_>, look: &Look<'_>, found: &mut Vec<Finding>) {
+    let Some(text) = look.text else { return };
+    let head: String = text.chars().take(400).collect();
+    if !head.contains("Kernel Configuration") || !head.contains("# Linux/") {
+        return;
+    }
+    let on = |name: &str| {
+        text.lines().any(|l| {
+            l.strip_prefix(name)
+                .is_some_and(|rest| rest == "=y" || rest == "=m")
+        })
+    };
+    let off: Vec<String> = OPTIONS
+        .iter()
+        .filter(|names| !names.iter().any(|n| on(n)))
+        .map(|names| names[0].to_owned())
+        .collect();
+    if !off.is_empty() {
+        found.push(Finding::new(
+            "KernelConfigWeak",
+            &look.chain,
+            vec![detail("选项", "option", off)],
+        ));
+    }
+}
+
+pub(super) fn look_whole(scene: &Scene<'_>, found: &mut Vec<Finding>) {
+    for component in scene.components {
+        let Some(version) = &component.version else {
+            continue;
+        };
+        let place = &component.evidence[0].file;
+        let text = format!("{} {version}", component.name);
+        if component.name == "linux" {
+            let series: Vec<&str> = version.split('.').take(2).collect();
+            if !KERNELS.contains(&series.join(".").as_str())
+                && compare(version, "6.19") == std::cmp::Ordering::Less
+            {
+                found.push(Finding::new("OutdatedKernel", place, seen(text)));
+            }
+        } else if let Some((_, first)) = CARED_FOR.iter().find(|(n, _)| *n == component.name)
+            && compare(version, first) == std::cmp::Ordering::Less
+        {
+            found.push(Finding::new("EolComponent", place, seen(text)));
+        }
+        if let Some(licence) = component.licence.as_ref().filter(|l| l.contains("GPL")) {
+            let text = format!("{} {licence}", component.name);
+            found.push(Finding::new("LicenseRisk", place, seen(text)));
+        }
+    }
+    for volume in &scene.image.volumes {
+        let fact = |name: &str| {
+            volume
+                .facts
+                .iter()
+                .find(|(k, _)| *k == name)
+                .map(|(_, v)| v.as_str())
+        };
+        match volume.format {
+            "fit" if fact("signed") == Some("no") => {
+                found.push(Finding::new(
+                    "NoSecureBoot",
+                    &volume.chain,
+                    seen("FIT without signature"),
+                ));
+            }
+            // The old header has a checksum and no place for a signature; who starts it may check
+            // otherwise.
+            "uimage" if fact("type") == Some("kernel") => {
+                let finding = Finding::new("NoSecureBoot", &volume.chain, seen("uImage"));
+                found.push(finding.sure(Confidence::Medium));
+            }
+            _ => {}
+        }
+    }
+    let whole: usize = scene.image.regions.iter().map(|r| r.bytes.len()).sum();
+    let closed: usize = scene
+        .image
+        .regions
+        .iter()
+        .filter(|r| r.entropy > 7.95)
+        .map(|r| r.bytes.len())
+        .sum();
+    if let Some(first) = scene.image.regions.first()
+        && scene.image.volumes.is_empty()
+        && closed * 10 > whole * 9
+    {
+        found.push(Finding::new(
+            "Unreadable",
+            &first.chain,
+            seen(format!("entropy {:.2}", first.entropy)),
+        ));
+    }
+}
