@@ -19,7 +19,7 @@ run: ## build and start a server in ./muster-data
 	$(CARGO) run --release --bin muster -- serve
 
 test: ## all tests: unit, contract, and end to end with the real SDKs
-	tools/setup build clients postgres package scan
+	tools/setup build clients postgres package scan device
 	$(CARGO) build --workspace --all-targets
 	$(CARGO) test --workspace --quiet
 

@@ -15,6 +15,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("wire", &[]),
     ("model", &[]),
     ("device", &["credential", "wire"]),
+    ("device-c", &["credential", "device"]),
     ("scan", &["credential"]),
     ("store", &["model"]),
     ("postgres", &["model"]),
