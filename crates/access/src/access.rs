@@ -10,6 +10,7 @@ use crate::{
     router::{Keeping, SessionView, Totals, epoch},
     settings::{Bounds, Keep, Settings},
     signals,
+    will::{Waiting, Who},
 };
 use hub::{Hub, edge::Dialect};
 use model::{id::IotId, port::Bus};
@@ -28,6 +29,8 @@ use tracing::{info, warn};
 
 /// How often sessions of devices that stay away are looked through.
 const SWEEP: Duration = Duration::from_secs(10);
+/// How often it is looked whether the log of sessions has become long.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// Device access.
 pub struct Access;
@@ -102,7 +105,7 @@ impl Access {
                 "somebody else receives from the bus",
             )
         })?;
-        restore(&halls, &mut replay);
+        let wills = restore(&halls, &mut replay);
         let (alive, gone) = mpsc::channel(1);
         let farewell = Farewell::new(desk.clone(), alive.downgrade());
         let gate = Arc::new(Gate::new(
@@ -110,6 +113,9 @@ impl Access {
         ));
         tokio::spawn(signals::pass_on(gate.clone(), signals));
         tokio::spawn(sweep(gate.clone()));
+        for will in wills {
+            will.begin(gate.clone(), alive.clone());
+        }
         if let Some(ledger) = keeping.ledger {
             tokio::spawn(keep_ledger(gate.clone(), ledger));
         }
@@ -131,22 +137,23 @@ impl Access {
 
 /// Reads what former processes wrote down of sessions.
 fn read_ledger(keep: Option<Keep>, bounds: &Bounds) -> io::Result<(Keeping, Replay)> {
-    let Some(Keep { log, now }) = keep else {
+    let Some(Keep { log, clock, renew }) = keep else {
         return Ok(Default::default());
     };
-    let (ledger, replay) = Ledger::open(log, bounds.sessions_bytes)
+    let (ledger, replay) = Ledger::open(log, bounds.sessions_bytes, renew)
         .map_err(|fault| io::Error::new(io::ErrorKind::InvalidData, fault.to_string()))?;
     let keeping = Keeping {
         ledger: Some(Arc::new(ledger)),
         hall: "devices".into(),
-        epoch: epoch(now),
+        // Read late, as it takes time to read the log.
+        epoch: epoch(clock.now()),
     };
     Ok((keeping, replay))
 }
 
-/// Gives each hall its sessions and retained messages back. Those of a listener that is no more
-/// stay in the log until it is written anew.
-fn restore(halls: &[Arc<Hall>], replay: &mut Replay) {
+/// Gives each hall its sessions and retained messages back; what comes back are wills that are to be
+/// published. Those of a listener that is no more stay in the log until it is written anew.
+fn restore(halls: &[Arc<Hall>], replay: &mut Replay) -> Vec<Waiting> {
     let mut sessions = 0_u64;
     for kept in replay.sessions() {
         let hall = halls.iter().find(|hall| *hall.router.hall() == *kept.hall);
@@ -159,17 +166,41 @@ fn restore(halls: &[Arc<Hall>], replay: &mut Replay) {
         for message in replay.retained(hall.router.hall()) {
             hall.router.restore_retained(message);
         }
-        hall.router.sweep();
     }
+    let mut wills = Vec::new();
+    for kept in replay.vows() {
+        let hall = halls.iter().find(|hall| *hall.router.hall() == *kept.hall);
+        let Some(Hall { router, rules }) = hall.map(|hall| &**hall) else {
+            continue;
+        };
+        let (seat, vow, due) = router.restore_vow(kept);
+        let who = Who::of(&vow, router, rules.as_ref());
+        if due > router.now() && vow.may_wait() {
+            wills.extend(Waiting::for_return(router, &seat, who, &vow, due));
+        } else {
+            let router = router.clone();
+            let back = None;
+            wills.push(Waiting {
+                router,
+                seat,
+                who,
+                vow,
+                due,
+                back,
+            });
+        }
+    }
+    halls.iter().for_each(|hall| hall.router.sweep());
     if sessions > 0 {
         info!(sessions, "sessions go on");
     }
+    wills
 }
 
 /// Lets go of what waits for the disk, and writes the log anew when it has become long.
 async fn keep_ledger(gate: Arc<Gate>, ledger: Arc<Ledger>) {
     let renew = async {
-        let mut tick = interval(SWEEP);
+        let mut tick = interval(LOOK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tick.tick().await;

@@ -34,6 +34,11 @@ pub(crate) async fn run(
         return;
     }
     let waiting = loop {
+        // They are stored; what would wait for the disk in memory had no bound.
+        if seat.is_durable() && gate.devices.is_troubled() {
+            tokio::time::sleep(PAUSE).await;
+            continue;
+        }
         match gate.desk.waiting(&session).await {
             Ok(waiting) => break waiting,
             Err(fault) => {

@@ -16,7 +16,7 @@ use crate::{
     router::{Kept, Router, Seated, granted},
     seat::{Closing, Outgoing, Seat},
     stream::poll_fill,
-    will,
+    will::{Vow, Waiting, Who},
 };
 use bytes::{Buf, BytesMut};
 use futures_util::{StreamExt, future::BoxFuture, stream::FuturesOrdered};
@@ -32,8 +32,8 @@ use std::{
 use tokio::time::{Instant, Sleep, sleep, timeout};
 use tracing::{debug, warn};
 use wire::mqtt::{
-    Connect, Disconnect, Effect, KeepAlive, Millis, Packet, Publish, QoS, ReasonCode, Subscribe,
-    Ticket, Version, Will,
+    Disconnect, Effect, KeepAlive, Millis, Packet, Publish, QoS, ReasonCode, Subscribe, Ticket,
+    Version,
 };
 
 /// How long messages that were taken may go on after their connection has ended.
@@ -99,7 +99,7 @@ pub(crate) struct Conn<S> {
     /// Since when the client has read nothing of what waits.
     stalled: Option<Millis>,
     timer: Pin<Box<Sleep>>,
-    will: Option<Box<Will>>,
+    vow: Option<Arc<Vow>>,
 }
 
 /// Who came in, and on what terms.
@@ -234,7 +234,7 @@ impl<S: Duplex> Conn<S> {
         line: Line<S>,
         seated: Seated,
         entered: Entered,
-        connect: Box<Connect>,
+        version: Version,
     ) -> Self {
         let Entered {
             client,
@@ -250,7 +250,7 @@ impl<S: Duplex> Conn<S> {
             seat: seated.seat,
             line,
             profile,
-            version: connect.version,
+            version,
             writing: BytesMut::new(),
             unflushed: false,
             working: None,
@@ -264,7 +264,7 @@ impl<S: Duplex> Conn<S> {
             keep_alive,
             stalled: None,
             timer: Box::pin(sleep(FAR)),
-            will: connect.will.map(Box::new),
+            vow: seated.vow,
             gate,
         };
         conn.set_timer();
@@ -398,7 +398,10 @@ impl<S: Duplex> Conn<S> {
     /// The client leaves; its will is void only if it leaves in order [MQTT-3.1.2-10].
     fn left(&mut self, disconnect: &Disconnect) -> End {
         if disconnect.reason == ReasonCode::Success {
-            self.will = None;
+            // Void, before anybody can take its connection for lost.
+            if let Some(vow) = self.vow.take() {
+                self.router.forget_vow(&vow);
+            }
         }
         End::Left
     }
@@ -471,6 +474,7 @@ impl<S: Duplex> Conn<S> {
         let answer = Answer {
             ticket: done.ticket,
             tells_of_others: self.version.is_v5() && matches!(self.client, Client::Guest { .. }),
+            vow: None,
         };
         hand_out(
             &self.gate,
@@ -683,7 +687,7 @@ impl<S: Duplex> Conn<S> {
             client,
             admitted,
             working,
-            will,
+            vow,
             ..
         } = self;
         let part = async {
@@ -694,8 +698,8 @@ impl<S: Duplex> Conn<S> {
         let finish = async {
             let after = aftermath(&gate, &router, &seat, &client, working);
             let _ = timeout(AFTERMATH, after).await;
-            if let Some(will) = will {
-                last_will(&gate, &router, &seat, &client, *will, kept, hold).await;
+            if let Some(vow) = vow {
+                last_will(&gate, &router, &seat, &client, vow, kept, hold).await;
             }
             if let Some(admitted) = admitted {
                 admitted.close(end.reason());
@@ -743,7 +747,7 @@ async fn aftermath(
             Ok(uplink) => {
                 let answer = Answer {
                     ticket: done.ticket,
-                    tells_of_others: false,
+                    ..Answer::NONE
                 };
                 hand_out(gate, router, seat, answer, done.publish, uplink);
             }
@@ -759,33 +763,33 @@ async fn last_will(
     router: &Arc<Router>,
     seat: &Arc<Seat>,
     client: &Client,
-    will: Will,
+    vow: Arc<Vow>,
     kept: Kept,
     hold: &Hold,
 ) {
-    if !client.may(Verb::Publish, &will.topic) {
-        return;
+    let void = vow.may_wait() && kept == Kept::TakenOver;
+    if void || !client.may(Verb::Publish, &vow.promise.message.topic) {
+        return router.forget_vow(&vow);
     }
-    let delayed = will.properties.will_delay_interval().copied() > Some(0);
-    if delayed && kept == Kept::TakenOver {
-        // Its client is back in time.
-        return;
-    }
-    let delay = will::delay(&will, kept, router.now());
-    let publish = will::message(will);
-    match delay {
-        None => publish_will(gate, router, seat, client, publish).await,
-        Some(delay) => will::Waiting {
-            gate: gate.clone(),
+    let who = || Who::Known(client.clone());
+    let waiting = match vow.due(kept, router.now()) {
+        Some(due) => match Waiting::for_return(router, seat, who(), &vow, due) {
+            Some(waiting) => waiting,
+            None => return,
+        },
+        None if vow.number == 0 || !router.is_troubled() => {
+            return publish_will(gate, router, seat, client, &vow).await;
+        }
+        None => Waiting {
             router: router.clone(),
             seat: seat.clone(),
-            client: client.clone(),
-            publish: publish.detached(),
-            delay,
-            alive: hold.alive().clone(),
-        }
-        .begin(),
-    }
+            who: who(),
+            vow,
+            due: 0,
+            back: None,
+        },
+    };
+    waiting.begin(gate.clone(), hold.alive().clone());
 }
 
 /// Publishes a will whose time has come.
@@ -794,22 +798,30 @@ pub(crate) async fn publish_will(
     router: &Router,
     seat: &Arc<Seat>,
     client: &Client,
-    publish: Publish,
+    vow: &Vow,
 ) {
+    let publish = vow.publish();
     let done = match client {
         Client::Device { session, dialect } => {
             match timeout(AFTERMATH, work(dialect, session, publish, None)).await {
                 Ok(done) => done,
                 Err(_) => {
                     warn!(%client, "a will was not stored in time");
-                    return;
+                    return router.forget_vow(vow);
                 }
             }
         }
         Client::Guest { .. } => Done::as_it_is(publish, None),
     };
+    let answer = Answer {
+        vow: Some(vow),
+        ..Answer::NONE
+    };
     match done.result {
-        Ok(uplink) => hand_out(gate, router, seat, Answer::NONE, done.publish, uplink),
-        Err(fault) => warn!(%client, %fault, "a will was not stored"),
+        Ok(uplink) => hand_out(gate, router, seat, answer, done.publish, uplink),
+        Err(fault) => {
+            warn!(%client, %fault, "a will was not stored");
+            router.forget_vow(vow);
+        }
     }
 }

@@ -2,7 +2,11 @@
 
 use async_trait::async_trait;
 use hub::{Hub, edge::Session};
-use model::{command::Command, error::Fault, id::CommandId};
+use model::{
+    command::Command,
+    error::Fault,
+    id::{CommandId, IotId},
+};
 
 /// The hub's verbs that are the same for every dialect. A trait, so that tests of sockets need no
 /// store.
@@ -16,6 +20,8 @@ pub(crate) trait Desk: Send + Sync {
     async fn waiting(&self, session: &Session) -> Result<Vec<Command>, Fault>;
     /// `Hub::command_sent`.
     async fn sent(&self, session: &Session, command: CommandId) -> Result<bool, Fault>;
+    /// `Hub::session_recall`.
+    async fn recall(&self, device: &IotId, marks: u32) -> Result<Option<Session>, Fault>;
     /// Counts a message from a device.
     fn up(&self);
     /// Counts messages to devices.
@@ -42,6 +48,10 @@ impl Desk for Hub {
 
     async fn sent(&self, session: &Session, command: CommandId) -> Result<bool, Fault> {
         self.command_sent(session, command).await
+    }
+
+    async fn recall(&self, device: &IotId, marks: u32) -> Result<Option<Session>, Fault> {
+        self.session_recall(device, marks).await
     }
 
     fn up(&self) {

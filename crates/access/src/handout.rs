@@ -6,6 +6,7 @@ use crate::{
     ledger::{Turn, change::Change},
     router::{Router, Tally},
     seat::{Handed, Seat, published},
+    will::Vow,
 };
 use hub::edge::Uplink;
 use std::sync::Arc;
@@ -13,17 +14,20 @@ use wire::mqtt::{Publish, QoS, ReasonCode, Ticket};
 
 /// How a message of a client is answered.
 #[derive(Clone, Copy)]
-pub(crate) struct Answer {
+pub(crate) struct Answer<'a> {
     pub(crate) ticket: Option<Ticket>,
     /// Whether it matters to the client who else heard it (MQTT 5 §3.4.2.1).
     pub(crate) tells_of_others: bool,
+    /// The will that is published with that.
+    pub(crate) vow: Option<&'a Vow>,
 }
 
-impl Answer {
+impl Answer<'_> {
     /// Nobody waits for one.
     pub(crate) const NONE: Self = Self {
         ticket: None,
         tells_of_others: false,
+        vow: None,
     };
 }
 
@@ -32,7 +36,7 @@ pub(crate) fn hand_out(
     gate: &Gate,
     router: &Router,
     seat: &Arc<Seat>,
-    answer: Answer,
+    answer: Answer<'_>,
     publish: Publish,
     uplink: Uplink,
 ) {
@@ -49,7 +53,8 @@ pub(crate) fn hand_out(
         .as_ref()
         .map(|message| router.receivers(message, None))
         .unwrap_or_default();
-    let lasts = seat.is_durable() && (exactly_once || answers)
+    let lasts = answer.vow.is_some_and(|vow| vow.number != 0)
+        || seat.is_durable() && (exactly_once || answers)
         || message
             .as_ref()
             .is_some_and(|message| message.retain || receivers.last_for(message));
@@ -58,6 +63,10 @@ pub(crate) fn hand_out(
         && let Some(reason) = router.objection(message.as_ref(), &receivers)
     {
         gate.desk.dropped("refused", 1);
+        // What cannot be written down now is published after the next start.
+        if let Some(vow) = answer.vow.filter(|_| reason == ReasonCode::QuotaExceeded) {
+            router.end_vow(vow, &mut book);
+        }
         return tell(reason, 0);
     }
     // What a device says is for us in the first place: it is answered first.
@@ -83,6 +92,9 @@ pub(crate) fn hand_out(
                 reason = ReasonCode::QuotaExceeded;
             }
         }
+    }
+    if let Some(vow) = answer.vow {
+        router.end_vow(vow, &mut book);
     }
     if let (Some(turn), Some(ticket)) = (&mut book, answer.ticket)
         && let Some((session, id)) = seat.awaited(ticket)

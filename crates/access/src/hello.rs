@@ -10,6 +10,7 @@ use crate::{
     settings::Terms,
     stream::poll_fill,
     throttle::Penalty,
+    will::{Promise, Speaker},
 };
 use bytes::{Bytes, BytesMut};
 use hub::edge::{
@@ -422,7 +423,7 @@ async fn seat<S: Duplex + 'static>(
     gate: Arc<Gate>,
     hall: Arc<Hall>,
     mut line: Line<S>,
-    connect: Box<Connect>,
+    mut connect: Box<Connect>,
     visitor: Visitor,
     since: Instant,
     hold: Hold,
@@ -448,6 +449,9 @@ async fn seat<S: Duplex + 'static>(
         return line.part(&answer).await;
     }
     let router = hall.router.clone();
+    let speaker = Speaker::of(&client);
+    let promise = connect.will.take();
+    let promise = promise.map(|will| Promise::new(will, owner.clone(), speaker));
     let taken = connect.properties.topic_alias_maximum().copied();
     let arrival = Arrival {
         aliases: taken.unwrap_or(0),
@@ -456,8 +460,9 @@ async fn seat<S: Duplex + 'static>(
         link: Link::of(&connect),
         implicit,
         connack,
+        promise,
     };
-    if router.refuses(&arrival.link) {
+    if router.refuses(&arrival.link, arrival.promise.is_some()) {
         let why = "sessions cannot be written down";
         let unavailable = ReasonCode::ServerUnavailable;
         return line.part(&refusal(connect.version, unavailable, why)).await;
@@ -472,7 +477,7 @@ async fn seat<S: Duplex + 'static>(
         profile,
         keep_alive,
     };
-    let conn = Conn::new(gate, router, line, seated, entered, connect);
+    let conn = Conn::new(gate, router, line, seated, entered, connect.version);
     // In a task of its own, so that what the hello needed does not stay in memory with it.
     tokio::spawn(Serving::new(conn, hold));
 }

@@ -30,8 +30,8 @@ use wire::mqtt::Message;
 const IMPATIENCE: Duration = Duration::from_secs(1);
 /// With so many bytes on their way to the disk, publishers are slowed down.
 const CONGESTION: u64 = 32 << 20;
-/// A log that is smaller is not worth writing anew.
-const SMALL: u64 = 64 << 20;
+/// With so many bytes on their way, nothing is written down that can be left out.
+const OVERRUN: u64 = 64 << 20;
 
 /// The book of all sessions of this node.
 pub(crate) struct Ledger {
@@ -46,6 +46,8 @@ pub(crate) struct Ledger {
     bytes: AtomicUsize,
     /// The bound of those.
     most: usize,
+    /// A log of fewer bytes is not worth writing anew.
+    small: u64,
 }
 
 struct Book {
@@ -72,8 +74,14 @@ pub(crate) struct Turn<'a> {
 }
 
 impl Ledger {
-    /// Reads the log and gives back what there is of sessions and retained messages. Blocks.
-    pub(crate) fn open(log: Arc<dyn Log>, most: usize) -> Result<(Self, Replay), Fault> {
+    /// Reads the log and gives back what there is of sessions and retained messages. Blocks. `most`
+    /// is the bound of bytes that wait for all sessions, and a log of fewer than `small` bytes is
+    /// left to grow.
+    pub(crate) fn open(
+        log: Arc<dyn Log>,
+        most: usize,
+        small: u64,
+    ) -> Result<(Self, Replay), Fault> {
         let mut replay = Replay::default();
         log.replay(&mut |position, record| {
             replay.apply(record).map_err(|error| {
@@ -93,9 +101,11 @@ impl Ledger {
             synced: AtomicU64::new(log.synced().0),
             book: Mutex::new(book),
             waiting: Mutex::default(),
-            live: AtomicU64::new(log.size() / 2),
+            // Not known before the log is written anew, which a long one is soon.
+            live: AtomicU64::new(0),
             bytes: AtomicUsize::new(0),
             most,
+            small,
             log,
         };
         Ok((ledger, replay))
@@ -122,6 +132,12 @@ impl Ledger {
     /// Whether so much waits for the disk that publishers should be slowed down.
     pub(crate) fn is_congested(&self) -> bool {
         self.log.backlog() > CONGESTION
+    }
+
+    /// Whether so much waits for the disk that messages for sessions that last are dropped: those
+    /// that come by a way on which nobody is slowed down, while the disk refuses.
+    pub(crate) fn is_overrun(&self) -> bool {
+        self.log.backlog() > OVERRUN
     }
 
     /// Counts the bytes of one session's messages, `before` and `after`.
@@ -182,7 +198,7 @@ impl Ledger {
     /// Whether the log has grown so far that writing all that is alive anew pays.
     pub(crate) fn is_long(&self) -> bool {
         let live = self.live.load(Ordering::Relaxed);
-        self.log.size() > live.saturating_mul(2).max(SMALL)
+        self.log.size() > live.saturating_mul(2).max(self.small)
     }
 
     /// Begins to write down anew all that is alive; what comes back is for `end_renewal`.

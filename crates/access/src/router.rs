@@ -3,13 +3,15 @@
 //! Devices and the guests of each plain listener have a router of their own, so that no message
 //! passes from the ones to the others. Seats of devices are found by the device's id, never by the
 //! client id, which a device makes up; those of guests by the client id. Locks are taken in this
-//! order: a turn of the ledger, a shard, a seat, the tree of filters, the list of those away; a publisher looks its
-//! receivers up first and takes their seats' locks one by one afterwards.
+//! order: a turn of the ledger, a shard, a seat, the tree of filters, the list of those away, the
+//! wills; a publisher looks its receivers up first and takes their seats' locks one by one
+//! afterwards.
 
 mod hand;
 mod kept;
 mod retained;
 mod view;
+mod vows;
 
 pub(crate) use hand::{Legacy, Tally};
 pub(crate) use kept::epoch;
@@ -20,6 +22,7 @@ use crate::{
     ledger::{Ledger, Turn, change::Change},
     seat::{Arrival, Closing, Common, Owner, Seat, State},
     settings::{Bounds, Terms},
+    will::Vow,
 };
 use model::{
     id::{IotId, SessionId},
@@ -61,6 +64,8 @@ pub(crate) struct Router {
     stopping: AtomicBool,
     retained: Mutex<Retained>,
     common: Arc<Common>,
+    /// Wills that are written down, by their number.
+    vows: Mutex<BTreeMap<u64, Arc<Vow>>>,
     /// What the ledger calls this router.
     hall: Box<str>,
     /// The wall clock's time when `started` was, so that what is written down is understood later.
@@ -111,6 +116,8 @@ pub(crate) struct Seated {
     /// Whether its former session goes on.
     pub(crate) present: bool,
     pub(crate) implicit: bool,
+    /// What it vowed.
+    pub(crate) vow: Option<Arc<Vow>>,
 }
 
 /// What becomes of a session whose connection is gone.
@@ -156,6 +163,7 @@ impl Router {
             turns: AtomicUsize::new(0),
             closed: Mutex::default(),
             stopping: AtomicBool::new(false),
+            vows: Mutex::default(),
             retained: Mutex::new(Retained::new(bounds.retained, bounds.retained_bytes)),
             common: Arc::new(Common {
                 bounds: bounds.clone(),
@@ -187,13 +195,14 @@ impl Router {
     }
 
     /// Whether a client cannot be let in now because its session could not be written down.
-    pub(crate) fn refuses(&self, link: &Link) -> bool {
-        link.expiry != Expiry::WithConnection
-            && self
-                .common
-                .ledger
-                .as_ref()
-                .is_some_and(|own| own.is_troubled())
+    pub(crate) fn refuses(&self, link: &Link, promises: bool) -> bool {
+        (promises || link.expiry != Expiry::WithConnection) && self.is_troubled()
+    }
+
+    /// Whether the disk refuses what has to last.
+    pub(crate) fn is_troubled(&self) -> bool {
+        let ledger = self.common.ledger.as_ref();
+        ledger.is_some_and(|own| own.is_troubled())
     }
 
     fn shard(&self, name: &str) -> &Mutex<HashMap<Arc<str>, Arc<Seat>>> {
@@ -220,7 +229,9 @@ impl Router {
         let implicit = arrival.implicit;
         let (id, link) = (arrival.session, arrival.link);
         let lasts = link.expiry != Expiry::WithConnection;
-        let mut book = if lasts { self.turn() } else { None };
+        let promise = arrival.promise.take();
+        let noted = lasts || promise.is_some();
+        let mut book = if noted { self.turn() } else { None };
         let mut shard = self.shard(name).lock();
         if book.is_none() && shard.get(name).is_some_and(|seat| seat.is_durable()) {
             drop(shard);
@@ -278,11 +289,14 @@ impl Router {
             seat
         };
         arrival.connack.session_present = present;
+        let vow = promise.map(|promise| self.vow(promise, &seat, &mut book));
         let mut state = seat.lock();
         if !taken.is_empty() {
             state.inherit(taken);
         }
-        state.arrive(arrival, now, &mut book);
+        if let Some(void) = state.arrive(arrival, now, &mut book) {
+            self.end_vow(&void, &mut book);
+        }
         state.count();
         if let Some(reason) = self.closed_since(name, id, since) {
             state.close_live(Closing::Told(reason));
@@ -294,6 +308,7 @@ impl Router {
             seat,
             present,
             implicit,
+            vow,
         }
     }
 
@@ -428,13 +443,7 @@ impl Router {
         let mut effects = Vec::new();
         let refused;
         let mut verdicts = verdicts;
-        if book.is_some()
-            && self
-                .common
-                .ledger
-                .as_ref()
-                .is_some_and(|own| own.is_troubled())
-        {
+        if book.is_some() && self.is_troubled() {
             refused = vec![ReasonCode::UnspecifiedError; verdicts.len()];
             verdicts = &refused;
         }

@@ -17,6 +17,7 @@ use crate::{
     ledger::{Ledger, Turn},
     orders::{Orders, Room},
     settings::{Bounds, Terms},
+    will::Promise,
 };
 use bytes::BytesMut;
 use hub::edge::Outbound;
@@ -87,6 +88,8 @@ pub(crate) struct Arrival {
     pub(crate) aliases: u16,
     /// Whether the client wants to read what was wrong.
     pub(crate) explains: bool,
+    /// Its will.
+    pub(crate) promise: Option<Promise>,
 }
 
 /// What the connection sees when it looks.

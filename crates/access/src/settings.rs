@@ -2,10 +2,7 @@
 
 use crate::{listen::HttpService, tls::Tls};
 use async_trait::async_trait;
-use model::{
-    id::Time,
-    port::{Log, Random},
-};
+use model::port::{Clock, Log, Random};
 use std::{net::SocketAddr, num::NonZeroU16, sync::Arc, time::Duration};
 use wire::mqtt::Overflow;
 
@@ -26,8 +23,10 @@ pub struct Settings {
 pub struct Keep {
     /// A log that nobody else appends to.
     pub log: Arc<dyn Log>,
-    /// The time now, by which times in the log are meant.
-    pub now: Time,
+    /// The clock by which times in the log are meant.
+    pub clock: Arc<dyn Clock>,
+    /// Bytes of the log from which on it is written anew, once less than half of it is alive.
+    pub renew: u64,
 }
 
 /// One listening socket.

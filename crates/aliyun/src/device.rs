@@ -96,7 +96,12 @@ impl Alink {
         };
         let marks = opening.marks;
         let admitted = match opening.form {
-            Form::Prove(claim) => self.hub.device_admit(claim, marks).await,
+            Form::Prove(claim) => {
+                if hello.will {
+                    self.may_leave_will(hello, &claim.device.product).await?;
+                }
+                self.hub.device_admit(claim, marks).await
+            }
             Form::Token(id, token) => {
                 let hub = &self.hub;
                 hub.device_admit_token(&id, &token, hello.peer, marks).await
@@ -117,6 +122,27 @@ impl Alink {
 }
 
 impl Alink {
+    /// Refuses a will where the product's owner allows none: before a session is opened, so that it
+    /// ends no other one. A device that comes with a token is known only then, and refused later.
+    async fn may_leave_will(
+        &self,
+        hello: &Hello,
+        product: &model::id::ProductKey,
+    ) -> Result<(), Refusal> {
+        let extras = self.hub.product_extras(product).await;
+        let extras = extras.map_err(|fault| refusal(&fault.into()))?;
+        if extras.is_some_and(|extras| extras.will) {
+            return Ok(());
+        }
+        let user = hello.user.as_deref().unwrap_or("?");
+        let reason = "no will may be left here";
+        self.note("device.login", &hello.peer, user, reason).await;
+        Err(Refusal {
+            code: hub::edge::RefusalCode::NotAuthorised,
+            reason: reason.into(),
+        })
+    }
+
     /// Counts and audits what was tried and could not be read: it does not get as far as the hub,
     /// which does it for others. `resource` is what the sender says it is, of any length.
     async fn note(&self, action: &str, peer: &Peer, resource: &str, reason: &str) {

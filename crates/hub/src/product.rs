@@ -322,6 +322,16 @@ impl Hub {
         .await
     }
 
+    /// What devices of a product may use of MQTT; none where there is no such product. For those who
+    /// have not proven yet who they are.
+    ///
+    /// # Errors
+    /// Engine trouble.
+    pub async fn product_extras(&self, key: &ProductKey) -> Result<Option<MqttExtras>, Fault> {
+        let product = self.shelf_product(key).await?;
+        Ok(product.map(|product| product.mqtt))
+    }
+
     /// Sets tags (`Some`) and removes tags (`None`).
     ///
     /// # Errors

@@ -290,6 +290,9 @@ pub struct Sockets {
     pub overflow: Overflow,
     /// Bytes of messages that wait, over all sessions.
     pub sessions_bytes: usize,
+    /// Bytes of the log of sessions from which on it is written anew, once less than half of it is
+    /// alive.
+    pub sessions_log: u64,
     /// Retained messages.
     pub retained: usize,
     /// Their bytes.
@@ -443,6 +446,7 @@ impl Default for Config {
                 queue: 1_000,
                 queue_bytes: 1024 * 1024,
                 overflow: Overflow::DropOldest,
+                sessions_log: 32 * 1024 * 1024,
                 sessions_bytes: 1024 * 1024 * 1024,
                 retained: 10_000,
                 retained_bytes: 64 * 1024 * 1024,

@@ -237,7 +237,11 @@ pub async fn start_with(
         listeners: listeners(&config, &addresses, &tls, &random)?,
         http: Some(service),
         bounds: bounds(&config),
-        keep: Some(Keep { log, now: started }),
+        keep: Some(Keep {
+            log,
+            clock: clock.clone(),
+            renew: config.sockets.sessions_log,
+        }),
     };
     let dialects: Vec<Arc<dyn Dialect>> = vec![alink];
     let access =

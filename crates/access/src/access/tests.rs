@@ -103,6 +103,10 @@ impl Desk for Notes {
         Ok(before == CommandState::Waiting)
     }
 
+    async fn recall(&self, _: &IotId, _: u32) -> Result<Option<Session>, Fault> {
+        Ok(None)
+    }
+
     fn up(&self) {}
 
     fn down(&self, _: u64) {}

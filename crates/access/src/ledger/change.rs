@@ -68,6 +68,24 @@ pub(crate) enum Change {
     Forgotten { session: u64, id: PacketId },
     /// The message is the last one of its topic in a hall; an empty one takes the last one away.
     Retained { hall: Box<str> },
+    /// The message is the will of a client; wills have numbers as sessions do.
+    Vowed {
+        will: u64,
+        /// 0 for one that ends with its connection.
+        session: u64,
+        hall: Box<str>,
+        name: Box<str>,
+        owner: Owner,
+        /// Seconds.
+        delay: u32,
+        /// Of a device.
+        dialect: Box<str>,
+        marks: u32,
+    },
+    /// The connection is lost; the will is due then.
+    Deferred { will: u64, until: Millis },
+    /// The will was published, or is void.
+    Unvowed { will: u64 },
 }
 
 /// A record that is none.
@@ -89,17 +107,7 @@ impl Change {
                 head(to, 1, *session);
                 text(to, hall);
                 text(to, name);
-                match owner {
-                    Owner::Device(product) => {
-                        to.push(0);
-                        text(to, product.as_str());
-                    }
-                    Owner::Guest(None) => to.push(1),
-                    Owner::Guest(Some(user)) => {
-                        to.push(2);
-                        text(to, user);
-                    }
-                }
+                put_owner(to, owner);
                 put_expiry(to, *expiry);
                 to.push(u8::from(*implicit));
             }
@@ -177,6 +185,30 @@ impl Change {
                 to.push(14);
                 text(to, hall);
             }
+            Self::Vowed {
+                will,
+                session,
+                hall,
+                name,
+                owner,
+                delay,
+                dialect,
+                marks,
+            } => {
+                head(to, 15, *will);
+                to.extend_from_slice(&session.to_be_bytes());
+                text(to, hall);
+                text(to, name);
+                put_owner(to, owner);
+                to.extend_from_slice(&delay.to_be_bytes());
+                text(to, dialect);
+                to.extend_from_slice(&marks.to_be_bytes());
+            }
+            Self::Deferred { will, until } => {
+                head(to, 16, *will);
+                to.extend_from_slice(&until.to_be_bytes());
+            }
+            Self::Unvowed { will } => head(to, 17, *will),
         }
     }
 
@@ -188,12 +220,7 @@ impl Change {
                 session: long(from)?,
                 hall: get_text(from)?.into(),
                 name: get_text(from)?.into(),
-                owner: match byte(from)? {
-                    0 => Owner::Device(ProductKey::parse(get_text(from)?).map_err(|_| Unreadable)?),
-                    1 => Owner::Guest(None),
-                    2 => Owner::Guest(Some(get_text(from)?.into())),
-                    _ => return Err(Unreadable),
-                },
+                owner: get_owner(from)?,
                 expiry: get_expiry(from)?,
                 implicit: flag(from)?,
             },
@@ -291,6 +318,21 @@ impl Change {
             14 => Self::Retained {
                 hall: get_text(from)?.into(),
             },
+            15 => Self::Vowed {
+                will: long(from)?,
+                session: long(from)?,
+                hall: get_text(from)?.into(),
+                name: get_text(from)?.into(),
+                owner: get_owner(from)?,
+                delay: word(from)?,
+                dialect: get_text(from)?.into(),
+                marks: word(from)?,
+            },
+            16 => Self::Deferred {
+                will: long(from)?,
+                until: long(from)?,
+            },
+            17 => Self::Unvowed { will: long(from)? },
             _ => return Err(Unreadable),
         })
     }
@@ -310,6 +352,20 @@ fn text(to: &mut Vec<u8>, text: &str) {
     let length = u32::try_from(text.len()).unwrap_or(u32::MAX);
     to.extend_from_slice(&length.to_be_bytes());
     to.extend_from_slice(text.as_bytes());
+}
+
+fn put_owner(to: &mut Vec<u8>, owner: &Owner) {
+    match owner {
+        Owner::Device(product) => {
+            to.push(0);
+            text(to, product.as_str());
+        }
+        Owner::Guest(None) => to.push(1),
+        Owner::Guest(Some(user)) => {
+            to.push(2);
+            text(to, user);
+        }
+    }
 }
 
 fn put_expiry(to: &mut Vec<u8>, expiry: Expiry) {
@@ -402,6 +458,15 @@ fn get_text<'a>(from: &mut &'a [u8]) -> Result<&'a str, Unreadable> {
 
 fn filter(from: &mut &[u8]) -> Result<TopicFilter, Unreadable> {
     TopicFilter::new(get_text(from)?.to_owned()).map_err(|_| Unreadable)
+}
+
+fn get_owner(from: &mut &[u8]) -> Result<Owner, Unreadable> {
+    Ok(match byte(from)? {
+        0 => Owner::Device(ProductKey::parse(get_text(from)?).map_err(|_| Unreadable)?),
+        1 => Owner::Guest(None),
+        2 => Owner::Guest(Some(get_text(from)?.into())),
+        _ => return Err(Unreadable),
+    })
 }
 
 fn get_expiry(from: &mut &[u8]) -> Result<Expiry, Unreadable> {

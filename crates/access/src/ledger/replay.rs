@@ -17,6 +17,7 @@ pub(crate) struct Replay {
     /// The number of the session that a client has.
     clients: HashMap<(Box<str>, Box<str>), u64>,
     retained: HashMap<Box<str>, BTreeMap<String, Arc<Message>>>,
+    vows: BTreeMap<u64, KeptVow>,
     newest: u64,
 }
 
@@ -38,6 +39,22 @@ pub(crate) struct Kept {
     places: HashMap<PacketId, u64>,
     next: u64,
     receipts: Vec<PacketId>,
+}
+
+/// A will that is neither published nor void.
+#[derive(Debug, PartialEq)]
+pub(crate) struct KeptVow {
+    pub(crate) will: u64,
+    pub(crate) session: u64,
+    pub(crate) hall: Box<str>,
+    pub(crate) name: Box<str>,
+    pub(crate) owner: Owner,
+    pub(crate) message: Arc<Message>,
+    pub(crate) delay: u32,
+    pub(crate) dialect: Box<str>,
+    pub(crate) marks: u32,
+    /// When it is due; none while its client is connected.
+    pub(crate) until: Option<Millis>,
 }
 
 impl Kept {
@@ -85,7 +102,7 @@ impl Replay {
         Ok(())
     }
 
-    /// The number of the newest session.
+    /// The number of the newest session or will.
     pub(crate) fn newest(&self) -> u64 {
         self.newest
     }
@@ -94,6 +111,11 @@ impl Replay {
     pub(crate) fn sessions(&mut self) -> impl Iterator<Item = Kept> {
         self.clients.clear();
         std::mem::take(&mut self.sessions).into_values()
+    }
+
+    /// All wills.
+    pub(crate) fn vows(&mut self) -> impl Iterator<Item = KeptVow> {
+        std::mem::take(&mut self.vows).into_values()
     }
 
     /// All retained messages of a hall.
@@ -151,6 +173,41 @@ impl Replay {
                         retained.insert(topic, message.clone());
                     }
                 }
+            }
+            Change::Vowed {
+                will,
+                session,
+                hall,
+                name,
+                owner,
+                delay,
+                dialect,
+                marks,
+            } => {
+                self.newest = self.newest.max(will);
+                if let Some(message) = said {
+                    let vow = KeptVow {
+                        will,
+                        session,
+                        hall,
+                        name,
+                        owner,
+                        message: message.clone(),
+                        delay,
+                        dialect,
+                        marks,
+                        until: None,
+                    };
+                    self.vows.insert(will, vow);
+                }
+            }
+            Change::Deferred { will, until } => {
+                if let Some(vow) = self.vows.get_mut(&will) {
+                    vow.until = Some(until);
+                }
+            }
+            Change::Unvowed { will } => {
+                self.vows.remove(&will);
             }
             Change::Attached { session, .. }
             | Change::Detached { session, .. }
@@ -239,6 +296,9 @@ impl Kept {
             Change::Opened { .. }
             | Change::Ended { .. }
             | Change::Said(_)
+            | Change::Vowed { .. }
+            | Change::Deferred { .. }
+            | Change::Unvowed { .. }
             | Change::Retained { .. } => {}
         }
     }

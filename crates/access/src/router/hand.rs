@@ -104,12 +104,7 @@ impl Router {
         message: Option<&Arc<Message>>,
         receivers: &Receivers,
     ) -> Option<ReasonCode> {
-        if self
-            .common
-            .ledger
-            .as_ref()
-            .is_some_and(|own| own.is_troubled())
-        {
+        if self.is_troubled() {
             return Some(ReasonCode::UnspecifiedError);
         }
         let message = message.filter(|_| self.common.bounds.overflow == Overflow::Refuse)?;

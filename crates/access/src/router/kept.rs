@@ -75,6 +75,7 @@ impl Router {
                 ledger.breathe().await;
             }
         }
+        self.renew_vows(ledger).await;
         let mut after = None;
         loop {
             {

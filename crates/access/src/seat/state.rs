@@ -8,6 +8,7 @@ use crate::{
     ledger::{Turn, change::Change},
     orders::Orders,
     router::Legacy,
+    will::Vow,
 };
 use model::id::SessionId;
 use std::sync::Arc;
@@ -37,7 +38,7 @@ pub(crate) struct State {
     /// When it is to be forgotten, while its device is away.
     pub(crate) until: Option<Millis>,
     /// A word here makes a will that waits void; without one it is published when this goes.
-    will: Option<oneshot::Sender<()>>,
+    pub(crate) will: Option<(Arc<Vow>, oneshot::Sender<()>)>,
     /// Orders on their way; there only while there are any.
     pub(super) orders: Option<Box<Orders>>,
 }
@@ -70,7 +71,13 @@ impl State {
     }
 
     /// Seats a connection; the former one is told to leave. CONNACK goes out before anything else.
-    pub(crate) fn arrive(&mut self, arrival: Arrival, now: Millis, book: &mut Option<Turn<'_>>) {
+    /// Gives back a will that waited, and is void with that.
+    pub(crate) fn arrive(
+        &mut self,
+        arrival: Arrival,
+        now: Millis,
+        book: &mut Option<Turn<'_>>,
+    ) -> Option<Arc<Vow>> {
         self.evict();
         self.depends = self.depends.max(book.as_ref().map_or(0, Turn::reach));
         let version = arrival.link.version;
@@ -83,20 +90,24 @@ impl State {
         // A CONNACK of ours is of the right version and has no foreign properties.
         let connack = Packet::ConnAck(arrival.connack);
         let _ = encode(&connack, version, live.buffer(self.depends));
+        if self.session == 0 {
+            // Nothing else of it is written down.
+            self.depends = 0;
+        }
         self.live = Some(live);
         let holds = self.mqtt.inflight() + self.mqtt.queued() > 0;
         self.orders = Orders::new(holds, self.orders_taken());
         self.implicit = arrival.implicit;
         self.until = None;
-        if let Some(will) = self.will.take() {
-            // It may have been published just now.
-            let _ = will.send(());
-        }
+        // It may have been published just now.
+        let will = self.will.take();
+        let void = will.and_then(|(vow, void)| void.send(()).is_ok().then_some(vow));
         let mut effects = Vec::new();
         let before = *self.mqtt.counts();
         self.mqtt.attach(arrival.link, now, &mut effects);
         self.tell_dropped(before);
         self.carry_out(effects, book);
+        void
     }
 
     /// Takes the seat from its connection, which sees that when it looks next.
@@ -110,16 +121,6 @@ impl State {
     pub(crate) fn leave(&mut self, now: Millis) -> Option<Millis> {
         self.live = None;
         self.mqtt.detach(now)
-    }
-
-    /// Keeps the means to make a will void; false when the client is back already.
-    pub(crate) fn await_will(&mut self, void: oneshot::Sender<()>) -> bool {
-        if self.live.is_some() {
-            return false;
-        }
-        // A session that ended meanwhile is nobody's to come back to.
-        self.will = self.until.is_some().then_some(void);
-        true
     }
 
     /// The session ends, and what its will waited for with it.
@@ -265,6 +266,14 @@ impl State {
                 tracing::error!("a message for a durable session came without a turn");
                 return self.drop_one("no turn");
             };
+            if self
+                .common
+                .ledger
+                .as_ref()
+                .is_some_and(|own| own.is_overrun())
+            {
+                return self.drop_one("disk");
+            }
             delivery.mark = turn.position();
             self.bound();
             written = Some(delivery.clone());

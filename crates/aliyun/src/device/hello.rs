@@ -82,7 +82,7 @@ enum Way {
 ///
 /// # Errors
 /// A refusal. 2 for the client id and the keep alive, 4 for user name and password, 5 for ways of
-/// authentication that are not served, and for a will, which no client of this vendor leaves.
+/// authentication that are not served, and for a will of a device that only registers.
 pub(crate) fn read(hello: &Hello, bounds: &Bounds) -> Result<Option<Opening>, Refusal> {
     let user = hello.user.as_deref().unwrap_or_default();
     let id = match ClientId::parse(&hello.client_id) {
@@ -108,12 +108,11 @@ pub(crate) fn read(hello: &Hello, bounds: &Bounds) -> Result<Option<Opening>, Re
         let reason = format!("the keep alive must be {least} to {most} seconds");
         return Err(refusal(RefusalCode::ClientId, reason));
     }
-    if hello.will {
-        // Before a session is opened, so that it ends no other one.
-        let reason = "no will may be left here";
+    let way = way(&id, !user.contains('&') && has_token)?;
+    if hello.will && matches!(way, Way::Register(_)) {
+        let reason = "who registers leaves no will";
         return Err(refusal(RefusalCode::NotAuthorised, reason));
     }
-    let way = way(&id, !user.contains('&') && has_token)?;
     let secret_shown = matches!(way, Way::Register(_) | Way::Verbatim);
     if secret_shown && !bounds.clear && !hello.peer.channel.secure() {
         let reason = "this login shows a secret; connect over TLS";
@@ -509,9 +508,6 @@ mod tests {
         assert_eq!(refused(&none), RefusalCode::Credentials);
         none.user = None;
         assert_eq!(refused(&none), RefusalCode::Credentials);
-        let mut will = hello(GOOD, USER, hex);
-        will.will = true;
-        assert_eq!(refused(&will), RefusalCode::NotAuthorised);
     }
 
     /// [AL-3.4] 30 to 1,200 seconds; silence about the keep alive is outside.

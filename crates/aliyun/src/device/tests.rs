@@ -309,6 +309,10 @@ async fn a_login_is_let_in_once_it_is_proven() {
         retain: true,
         will: true,
     };
+    let mut mortal = house.hello(&device, &secret, "");
+    mortal.will = true;
+    let code = house.refused(&mortal).await;
+    assert_eq!(code, hub::edge::RefusalCode::NotAuthorised);
     let product = &device.product;
     let set = house.hub.product_mqtt(&house.permit, product, extras).await;
     assert_eq!(set.unwrap().mqtt, extras);
@@ -316,6 +320,7 @@ async fn a_login_is_let_in_once_it_is_proven() {
     let profile = again.profile;
     assert_eq!((profile.qos, profile.retain, profile.will), (2, true, true));
     assert!(profile.lenient);
+    assert!(house.welcome(&mortal).await.profile.will);
     let found = house.hub.device_find(&house.permit, &device).await.unwrap();
     assert_eq!(found.state, DeviceState::Online);
     assert!(
@@ -340,7 +345,7 @@ async fn a_login_is_let_in_once_it_is_proven() {
     let failures = house.hub.audit_page(&house.permit, 0, 100).await.unwrap();
     let failures = failures.iter().map(|line| &line.entry);
     let refused = failures.filter(|e| e.action == "device.login" && e.outcome != "ok");
-    assert_eq!(refused.count(), 4, "each failure has its line");
+    assert_eq!(refused.count(), 5, "each failure has its line");
 }
 
 /// [AL-6.3] The post of seed 001 §6.5: kept, answered with `{}`, more than 200 refused.

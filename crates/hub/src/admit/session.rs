@@ -2,17 +2,17 @@
 
 use crate::{
     Hub,
-    edge::{Peer, Session},
+    edge::{Channel, Peer, Session},
 };
 use model::{
     device::Device,
     error::{AdmitError, Fault},
     fact::What,
-    id::{DeviceKey, ProductKey},
+    id::{DeviceKey, IotId, ProductKey},
     port::{Change, CloseReason, Place, Signal},
     product::Product,
 };
-use std::sync::Arc;
+use std::{net::Ipv4Addr, sync::Arc};
 
 use super::TRIES;
 
@@ -60,6 +60,34 @@ impl Hub {
         }
         self.metrics.session_opened();
         Ok(session)
+    }
+
+    /// A session as a device had it in a process that ended without a word, for what is still to be
+    /// done in its name; it is not open. None for a device that is not registered any more.
+    ///
+    /// # Errors
+    /// Engine trouble.
+    pub async fn session_recall(
+        &self,
+        iot_id: &IotId,
+        marks: u32,
+    ) -> Result<Option<Session>, Fault> {
+        let Some(device) = self.ports.devices.find_id(iot_id).await? else {
+            return Ok(None);
+        };
+        let product = self.shelf_product(&device.key.product).await?;
+        Ok(product.map(|product| Session {
+            id: self.session_number(),
+            device: device.key,
+            iot_id: device.iot_id,
+            product,
+            // Of its connection nothing is known any more.
+            peer: Peer {
+                address: Ipv4Addr::UNSPECIFIED.into(),
+                channel: Channel::Tcp,
+            },
+            marks,
+        }))
     }
 
     /// Gives back the place of a session that ended. False when another one took it over: then the
