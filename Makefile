@@ -9,7 +9,7 @@ CARGO ?= cargo
 export CARGO_TARGET_DIR ?= $(CURDIR)/target
 export MUSTER_TOOLS ?= $(CURDIR)/.tools
 
-.PHONY: deb help run test check demo bench hostile soak fuzz fuzz-smoke deny
+.PHONY: deb firmware help run test check demo bench hostile soak fuzz fuzz-smoke deny
 
 help: ## list the recipes
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -29,6 +29,11 @@ check: ## formatting, lints, arrows between rooms, licences
 	$(CARGO) clippy --workspace --all-targets --quiet
 	$(CARGO) xtask tidy
 	$(MAKE) deny
+
+firmware: export MUSTER_FIRMWARE = 1
+firmware: ## the device SDK on a Cortex-M3 in QEMU: vectors, instructions, flash and stack
+	tools/setup build firmware
+	$(CARGO) test -p device-c --test bare -- --nocapture
 
 deb: ## the Debian package, into target/
 	tools/setup build package

@@ -85,12 +85,14 @@ impl Hash {
 }
 
 /// The MD5 and the SHA-256 of bytes that come piece by piece, as firmware does.
+#[cfg(feature = "alloc")]
 #[derive(Default)]
 pub struct FileDigests {
     md5: md5::Md5,
     sha256: sha2::Sha256,
 }
 
+#[cfg(feature = "alloc")]
 impl FileDigests {
     /// Takes the next bytes.
     pub fn update(&mut self, bytes: &[u8]) {
