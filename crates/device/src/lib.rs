@@ -5,16 +5,22 @@
 //! [`sign`], which makes host, client id, user name and password for an MQTT client that the
 //! firmware already has. The room stands on `credential` alone and knows nothing of the server; its
 //! face for C is `device-c`.
+//!
+//! With the feature `pkcs11`, and then with the standard library, a key may live in a secure element.
 
 #![no_std]
 
 #[cfg(test)]
 extern crate alloc;
+#[cfg(feature = "pkcs11")]
+extern crate std;
 
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
 pub mod holder;
 pub mod id2;
+#[cfg(feature = "pkcs11")]
+pub mod pkcs11;
 pub mod sign;
 
 /// What a carrier of keys implements and speaks of.
