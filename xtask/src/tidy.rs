@@ -31,6 +31,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "hub",
             "model",
             "postgres",
+            "scan",
             "store",
             "wire",
         ],

@@ -13,6 +13,7 @@ mod device;
 mod plain;
 mod product;
 mod run;
+mod scan;
 mod table;
 mod transfer;
 
@@ -131,6 +132,8 @@ enum Command {
     Export(transfer::Export),
     /// Enter a registry that `export` wrote into an empty one.
     Import(transfer::Import),
+    /// Say what a firmware image holds and what is wrong with it.
+    Scan(scan::Scan),
     /// Say what is wrong with this set-up, and how to mend it.
     Doctor,
     /// Say whether the server can do its work, and why not; exit code 1 when it cannot.
@@ -285,6 +288,7 @@ fn dispatch(desk: &mut Desk, command: Command) -> Result<ExitCode, Failure> {
         Command::Backup(command) => return backup::run(desk, command),
         Command::Restore(command) => backup::run_restore(desk, &command)?,
         Command::Ready => return ready(desk),
+        Command::Scan(order) => return scan::run(desk, order),
         Command::Export(export) => transfer::export(desk, export)?,
         Command::Import(import) => transfer::import(desk, import)?,
         Command::Version => version(desk)?,

@@ -1,0 +1,443 @@
+//! `muster scan`: what a firmware image holds and what is wrong with it.
+//!
+//! An image is somebody else's bytes. It is read in a process of its own that may take so much
+//! memory and time and no more, can open nothing (no file, no socket) once it has read the image,
+//! and whose end, however it comes, is an answer.
+
+use std::{
+    fs::{self, File},
+    io::Read,
+    path::{Path, PathBuf},
+    process::{Command, ExitCode, ExitStatus, Stdio},
+    sync::mpsc,
+    thread,
+    time::{Duration, Instant},
+};
+
+use clap::Args;
+use model::port::Clock;
+use rustix::process::{Resource, Rlimit, setrlimit};
+use scan::{
+    Limits,
+    report::{Options, scan},
+    rules::{self, Level},
+    vulns::{Database, import::import},
+};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json, value::RawValue};
+
+use super::{Desk, Failure, REFUSED, table::table};
+use crate::engine::WallClock;
+
+/// What a worker may say at most; reports of the largest images are some tens of megabytes.
+const ANSWER: u64 = 1 << 30;
+/// How long beyond its time a worker may take to write down what it found.
+const GRACE: Duration = Duration::from_secs(60);
+
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  muster scan image.bin
+  muster scan image.bin --vulns feeds/ --level 3
+  muster scan image.bin --vulns nvdcve-2.0-2025.json.gz --json > report.json
+
+With --json the report is printed as the vendor's firmware scanning describes it (document 000,
+1.2.9). Feeds are files of the NVD (2.0 or 1.1), CVE 5 records, OSV, KEV, EPSS, gzipped or not;
+nothing is fetched from anywhere. Without --vulns, the folder `vulns` of the data folder is read.")]
+pub(super) struct Scan {
+    /// The image.
+    image: PathBuf,
+    /// Feeds of vulnerabilities, or a folder of them; may be repeated.
+    #[arg(long, value_name = "FILE|FOLDER")]
+    vulns: Vec<PathBuf>,
+    /// Judge graded protection 2.0 of level 2 or 3.
+    #[arg(long, value_parser = clap::value_parser!(u8).range(2..=3))]
+    level: Option<u8>,
+    /// Seconds after which what was found until then is reported.
+    #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    timeout: u64,
+    /// MiB of memory that the scan may take.
+    #[arg(long, value_name = "MIB", default_value_t = 2048, value_parser = clap::value_parser!(u64).range(128..=1_048_576))]
+    memory: u64,
+    /// Do the work in this process; the program calls itself so.
+    #[arg(long, hide = true)]
+    worker: bool,
+}
+
+/// What a worker says: the report as it is to be printed, its fields in their order, and the rest.
+#[derive(Serialize, Deserialize)]
+struct Answer {
+    report: Box<RawValue>,
+    about: Value,
+}
+
+pub(super) fn run(desk: &mut Desk, mut order: Scan) -> Result<ExitCode, Failure> {
+    if order.worker {
+        let answer = serde_json::to_string(&work(&order)?)
+            .map_err(|error| refused(format!("writing the answer: {error}"), ""))?;
+        desk.say(&answer)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    if order.vulns.is_empty() {
+        let own = desk.loaded()?.config.data.join("vulns");
+        if own.is_dir() {
+            order.vulns.push(own);
+        }
+    }
+    let answer = ask(&order)?;
+    if desk.globals.json {
+        desk.say(&format!("{}\n", answer.report))?;
+    } else {
+        let report = serde_json::from_str(answer.report.get())
+            .map_err(|error| refused(format!("reading the report: {error}"), ""))?;
+        desk.say(&people(&order.image, &report, &answer.about))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn refused(why: impl Into<String>, help: &str) -> Failure {
+    Failure::new(REFUSED, why, help)
+}
+
+/// Has a worker do it.
+fn ask(order: &Scan) -> Result<Answer, Failure> {
+    let failed = |error: std::io::Error| refused(format!("starting the scan: {error}"), "");
+    let program = std::env::current_exe().map_err(failed)?;
+    let mut command = Command::new(program);
+    command
+        .args(["scan", "--worker"])
+        .arg(format!("--timeout={}", order.timeout))
+        .arg(format!("--memory={}", order.memory))
+        .args(order.level.map(|level| format!("--level={level}")));
+    for path in &order.vulns {
+        command.arg("--vulns").arg(path);
+    }
+    let mut child = command
+        .arg("--")
+        .arg(&order.image)
+        .env_clear()
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(failed)?;
+    let (send, answer) = mpsc::sync_channel(2);
+    let outputs = (child.stdout.take(), child.stderr.take());
+    let (Some(out), Some(err)) = outputs else {
+        return Err(refused("the scan has no output", ""));
+    };
+    let told = send.clone();
+    thread::spawn(move || read(out, ANSWER, &told, true));
+    thread::spawn(move || read(err, 64 << 10, &send, false));
+    let until = Instant::now() + Duration::from_secs(order.timeout) + GRACE;
+    let (mut answered, mut said) = (None, Vec::new());
+    for _ in 0..2 {
+        let left = until.saturating_duration_since(Instant::now());
+        match answer.recv_timeout(left) {
+            Ok((true, bytes)) => answered = Some(bytes),
+            Ok((false, bytes)) => said = bytes,
+            Err(_) => {
+                // It may just have ended by itself.
+                _ = child.kill();
+                _ = child.wait();
+                return Err(refused(
+                    "the scan did not end in its time and was stopped",
+                    "give it more: --timeout",
+                ));
+            }
+        }
+    }
+    let status = child.wait().map_err(failed)?;
+    if !status.success() {
+        return Err(broken(status, &String::from_utf8_lossy(&said)));
+    }
+    answered
+        .and_then(|bytes| serde_json::from_slice(&bytes).ok())
+        .ok_or_else(|| refused("the scan ended without an answer", ""))
+}
+
+type Heard = mpsc::SyncSender<(bool, Vec<u8>)>;
+
+fn read(from: impl Read, most: u64, to: &Heard, answer: bool) {
+    let mut bytes = Vec::new();
+    // What was cut off is no JSON, which is noticed.
+    _ = from.take(most).read_to_end(&mut bytes);
+    _ = to.send((answer, bytes));
+}
+
+/// What a worker's end means.
+fn broken(status: ExitStatus, said: &str) -> Failure {
+    use std::os::unix::process::ExitStatusExt;
+    if let Some(signal) = status.signal() {
+        return refused(
+            format!(
+                "the scan was ended by signal {signal}: it needed more memory or time than it may take"
+            ),
+            "give it more: --memory, --timeout",
+        );
+    }
+    let said = said.trim().trim_start_matches("error: ");
+    let (why, help) = said.split_once("\nhelp: ").unwrap_or((said, ""));
+    refused(why.trim(), help.trim())
+}
+
+/// The work itself, in the worker's process.
+fn work(order: &Scan) -> Result<Answer, Failure> {
+    let limit = |what, most: u64| {
+        let both = Some(most);
+        setrlimit(
+            what,
+            Rlimit {
+                current: both,
+                maximum: both,
+            },
+        )
+        .map_err(|error| refused(format!("limiting the scan: {error}"), ""))
+    };
+    limit(Resource::As, order.memory << 20)?;
+    limit(Resource::Cpu, order.timeout + GRACE.as_secs())?;
+    limit(Resource::Fsize, 0)?;
+    limit(Resource::Core, 0)?;
+    let until = Instant::now() + Duration::from_secs(order.timeout);
+    let mut database = Database::default();
+    for path in &order.vulns {
+        feeds(&mut database, path)?;
+    }
+    let bytes = image(&order.image, order.memory << 19)?;
+    // From here on nothing can be opened: no file, no connection.
+    limit(Resource::Nofile, 3)?;
+    let name = order
+        .image
+        .file_name()
+        .map_or_else(|| "image".into(), |name| name.to_string_lossy());
+    let memory = order.memory << 20;
+    let options = Options {
+        limits: Limits {
+            total: memory / 2,
+            file: memory / 4,
+            ..Limits::default()
+        },
+        database: &database,
+        level: order.level.map(|level| match level {
+            2 => Level::Two,
+            _ => Level::Three,
+        }),
+        now: WallClock.now().0,
+    };
+    let found = scan(&name, bytes.into(), &options, &|| Instant::now() > until);
+    let undecided = options
+        .level
+        .map(|level| rules::undecided(level, &found.report.detection_rule_result));
+    let report = serde_json::value::to_raw_value(&found.report)
+        .map_err(|error| refused(format!("writing the report: {error}"), ""))?;
+    let about = json!({
+        "components": found.components,
+        "volumes": found.image.volumes.len(),
+        "files": found.image.files.len(),
+        "unclaimed": found.image.regions.iter().map(|r| r.bytes.len()).sum::<usize>(),
+        "faults": found.image.faults.iter().map(|(place, why)| json!({"at": place, "why": why.to_string()})).collect::<Vec<_>>(),
+        "stopped": found.image.stopped.map(|limit| limit.to_string()),
+        "known": database.len(),
+        "sources": database.sources.iter().map(|s| json!({"name": s.name, "date": s.date, "records": s.records})).collect::<Vec<_>>(),
+        "undecided": undecided,
+    });
+    Ok(Answer { report, about })
+}
+
+/// Reads a feed, or every file of a folder in the order of their names.
+fn feeds(database: &mut Database, path: &Path) -> Result<(), Failure> {
+    let wrong = |path: &Path, why: String| refused(format!("{}: {why}", path.display()), "");
+    let mut files = vec![path.to_path_buf()];
+    if path.is_dir() {
+        let entries = fs::read_dir(path).map_err(|error| wrong(path, error.to_string()))?;
+        files = entries.flatten().map(|entry| entry.path()).collect();
+        files.retain(|file| {
+            let name = file.to_string_lossy();
+            file.is_file()
+                && [".json", ".ndjson", ".csv", ".tsv", ".gz"]
+                    .iter()
+                    .any(|end| name.ends_with(end))
+        });
+        files.sort();
+    }
+    for file in files {
+        let reader = File::open(&file).map_err(|error| wrong(&file, error.to_string()))?;
+        let name = file
+            .file_name()
+            .map(|name| name.to_string_lossy().into_owned())
+            .unwrap_or_default();
+        import(database, &name, reader).map_err(|error| wrong(&file, error.to_string()))?;
+    }
+    Ok(())
+}
+
+fn image(path: &Path, most: u64) -> Result<Vec<u8>, Failure> {
+    let wrong = |why: String| refused(format!("{}: {why}", path.display()), "");
+    let file = File::open(path).map_err(|error| wrong(error.to_string()))?;
+    let about = file.metadata().map_err(|error| wrong(error.to_string()))?;
+    if !about.is_file() {
+        return Err(wrong("not a file".into()));
+    }
+    if about.len() > most {
+        return Err(refused(
+            format!(
+                "{}: larger than half of the memory that the scan may take",
+                path.display()
+            ),
+            "give it more: --memory",
+        ));
+    }
+    let mut bytes = Vec::with_capacity(usize::try_from(about.len()).unwrap_or_default());
+    file.take(most)
+        .read_to_end(&mut bytes)
+        .map_err(|error| wrong(error.to_string()))?;
+    if bytes.is_empty() {
+        return Err(wrong("empty".into()));
+    }
+    Ok(bytes)
+}
+
+/// The answer for people: what it is, what is in it, what is wrong, worst first.
+fn people(path: &Path, report: &Value, answer: &Value) -> String {
+    let basic = &report["fwBasicInfo"];
+    let word = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
+    let mut text = format!(
+        "{}: {} bytes, SHA-256 {}\n",
+        path.display(),
+        basic["fwFileSize"],
+        word(&basic["fwSha256"])
+    );
+    let arch = word(&basic["arch"]);
+    let systems = word(&basic["filesystem"]);
+    let or = |text: String| {
+        if text.is_empty() {
+            "unknown".to_owned()
+        } else {
+            text
+        }
+    };
+    text += &format!(
+        "Machine {}, file systems {}; {} containers opened, {} files.\n",
+        or(arch),
+        or(systems),
+        answer["volumes"],
+        answer["files"]
+    );
+    if let Some(limit) = answer["stopped"].as_str() {
+        text += &format!("NOT everything was seen: the limit of {limit} was reached.\n");
+    }
+    let faults = list(&answer["faults"]);
+    if !faults.is_empty() {
+        text += &format!("\nNot readable ({})\n", faults.len());
+        text += &table(
+            &faults[..faults.len().min(10)],
+            &[("AT", "at"), ("WHY", "why")],
+        );
+    }
+    let components: Vec<Value> = list(&answer["components"])
+        .into_iter()
+        .map(|c| {
+            let mut c = c;
+            let place = c["evidence"][0]["file"].clone();
+            c["place"] = place;
+            c
+        })
+        .collect();
+    text += &format!("\nComponents ({})\n", components.len());
+    text += &table(
+        &components,
+        &[
+            ("NAME", "name"),
+            ("VERSION", "version"),
+            ("KNOWN BY", "method"),
+            ("SURE", "confidence"),
+            ("AT", "place"),
+        ],
+    );
+    let mut rows = Vec::new();
+    let mut worst = Vec::new();
+    for brief in list(&report["riskStatistics"]["riskBrief"]) {
+        for risk in list(&brief["risks"]) {
+            rows.push(json!({"severity": brief["name"], "name": risk["riskType"], "count": risk["count"], "urgency": risk["suggestion"]}));
+        }
+    }
+    for group in list(&report["risks"]) {
+        for info in list(&group["vulnInfos"]) {
+            let rank = ["严重", "高危"].iter().position(|s| info["severity"] == *s);
+            let Some(rank) = rank else { continue };
+            let what = match info["cve"]["cveId"].as_str() {
+                Some(id) => json!(id),
+                None => info["detail"][0]["value"].clone(),
+            };
+            let fixed = &info["cve"]["cpe"]["allFixedVersion"];
+            let fixed = match fixed["version"].as_str() {
+                Some(version) if !version.is_empty() => {
+                    format!("{} {version}", word(&fixed["expression"]))
+                }
+                _ => String::new(),
+            };
+            worst.push((rank, json!({"severity": info["severity"], "code": group["code"], "what": what, "repaired": fixed, "at": info["filename"]})));
+        }
+    }
+    text += "\nRisks\n";
+    text += &table(
+        &rows,
+        &[
+            ("SEVERITY", "severity"),
+            ("KIND", "name"),
+            ("COUNT", "count"),
+            ("URGENCY", "urgency"),
+        ],
+    );
+    worst.sort_by_key(|(rank, _)| *rank);
+    let all = worst.len();
+    let worst: Vec<Value> = worst.into_iter().take(40).map(|(_, row)| row).collect();
+    if !worst.is_empty() {
+        text += &format!("\nThe worst ({} of {all}; --json has all)\n", worst.len());
+        text += &table(
+            &worst,
+            &[
+                ("SEVERITY", "severity"),
+                ("KIND", "code"),
+                ("WHAT", "what"),
+                ("REPAIRED", "repaired"),
+                ("AT", "at"),
+            ],
+        );
+    }
+    let verdicts: Vec<Value> = list(&report["detectionRuleResult"])
+        .into_iter()
+        .map(|mut v| {
+            v["kept"] = json!(v["status"] == "1");
+            v
+        })
+        .collect();
+    if !verdicts.is_empty() {
+        text += "\nGraded protection\n";
+        text += &table(
+            &verdicts,
+            &[
+                ("RULE", "categoryCode"),
+                ("CONTROL POINT", "detectionUnitName"),
+                ("KEPT", "kept"),
+            ],
+        );
+        let open: Vec<String> = list(&answer["undecided"])
+            .iter()
+            .map(|row| word(&row[0]))
+            .collect();
+        text += &format!("Not decidable from an image: {}\n", open.join(", "));
+    }
+    let sources = list(&answer["sources"]);
+    if sources.is_empty() {
+        text += "\nNo known vulnerabilities were looked for: there was no feed (--vulns).\n";
+    } else {
+        text += &format!("\nKnown vulnerabilities: {} from\n", answer["known"]);
+        text += &table(
+            &sources,
+            &[("FEED", "name"), ("DATE", "date"), ("RECORDS", "records")],
+        );
+    }
+    text
+}

@@ -1,0 +1,137 @@
+//! `muster scan` as its user runs it.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a failure in what carries the tests is a failure of the test"
+)]
+
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Output, Stdio},
+};
+
+use serde_json::Value;
+
+fn scan(folder: &Path, words: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_muster"))
+        .args(["--data", "data", "scan"])
+        .args(words)
+        .current_dir(folder)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// A folder with a packed root file system.
+fn folder() -> tempfile::TempDir {
+    let home = tempfile::tempdir().unwrap();
+    let root = home.path().join("root");
+    fs::create_dir_all(root.join("etc/init.d")).unwrap();
+    fs::create_dir_all(root.join("usr/lib/opkg")).unwrap();
+    fs::write(root.join("etc/passwd"), "root::0:0::/:/bin/sh\n").unwrap();
+    fs::write(root.join("etc/init.d/rcS"), "#!/bin/sh\ntelnetd\n").unwrap();
+    fs::write(
+        root.join("usr/lib/opkg/status"),
+        "Package: libopenssl1.0\nVersion: 1.0.1f\nStatus: install ok installed\n\n",
+    )
+    .unwrap();
+    let packed = Command::new("tar")
+        .args(["-C", "root", "-czf", "image.bin", "."])
+        .current_dir(home.path())
+        .status()
+        .unwrap();
+    assert!(packed.success());
+    home
+}
+
+const FEED: &str = r#"{"format":"NVD_CVE","version":"2.0","timestamp":"2026-11-22","vulnerabilities":[{"cve":{"id":"CVE-2014-0160",
+"descriptions":[{"lang":"en","value":"heartbeat"}],
+"metrics":{"cvssMetricV31":[{"type":"Primary","cvssData":{"version":"3.1","vectorString":"CVSS:3.1/AV:N","baseScore":7.5}}]},
+"configurations":[{"nodes":[{"operator":"OR","negate":false,"cpeMatch":[{"vulnerable":true,"criteria":"cpe:2.3:a:openssl:openssl:*:*:*:*:*:*:*:*","versionStartIncluding":"1.0.1","versionEndExcluding":"1.0.1g"}]}]}]}}]}"#;
+
+#[test]
+fn people_see_what_is_in_an_image_and_what_is_wrong() {
+    let home = folder();
+    let plain = scan(home.path(), &["image.bin"]);
+    assert!(plain.status.success(), "{}", text(&plain.stderr));
+    let said = text(&plain.stdout);
+    for part in [
+        "openssl",
+        "1.0.1f",
+        "EmptyPassword",
+        "TelnetEnabled",
+        "there was no feed",
+    ] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    // Feeds are found in the data folder too.
+    fs::create_dir_all(home.path().join("data/vulns")).unwrap();
+    fs::write(home.path().join("data/vulns/nvd.json"), FEED).unwrap();
+    let said = text(&scan(home.path(), &["image.bin", "--level", "3"]).stdout);
+    for part in ["CVE-2014-0160", ">= 1.0.1g", "IA-1", "Not decidable"] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+}
+
+/// [FS-5]
+#[test]
+fn programs_get_the_report() {
+    let home = folder();
+    fs::write(home.path().join("nvd.json"), FEED).unwrap();
+    let out = scan(home.path(), &["image.bin", "--vulns", "nvd.json", "--json"]);
+    assert!(out.status.success(), "{}", text(&out.stderr));
+    let said = text(&out.stdout);
+    assert!(
+        said.starts_with("{\"fwBasicInfo\":{\"fwFileSize\":"),
+        "{said}"
+    );
+    let report: Value = serde_json::from_str(&said).unwrap();
+    let cve = &report["risks"][0]["vulnInfos"][0]["cve"];
+    assert_eq!(cve["cveId"], "CVE-2014-0160");
+    assert_eq!(cve["cpe"]["allFixedVersion"]["expression"], ">=");
+}
+
+#[test]
+fn what_cannot_be_scanned_is_said() {
+    let home = folder();
+    fs::write(home.path().join("empty"), "").unwrap();
+    fs::write(home.path().join("bad.json"), "{\"x\":").unwrap();
+    for (words, part) in [
+        (&["nowhere.bin"][..], "nowhere.bin"),
+        (&["empty"], "empty"),
+        (&["."], "not a file"),
+        (&["image.bin", "--vulns", "bad.json"], "bad.json"),
+    ] {
+        let out = scan(home.path(), words);
+        assert_eq!(out.status.code(), Some(1), "{words:?}");
+        assert!(
+            text(&out.stderr).contains(part),
+            "{words:?}: {}",
+            text(&out.stderr)
+        );
+        assert!(out.stdout.is_empty());
+    }
+}
+
+/// An image that would fill the machine fills its worker, and the answer says so or stays bounded.
+#[test]
+fn a_bomb_costs_one_scan() {
+    let home = tempfile::tempdir().unwrap();
+    let made = Command::new("sh")
+        .args(["-c", "head -c 900000000 /dev/zero | gzip -9 > a; tar -cf image.bin a; cp a b; tar -rf image.bin b"])
+        .current_dir(home.path())
+        .status()
+        .unwrap();
+    assert!(made.success());
+    let out = scan(
+        home.path(),
+        &["image.bin", "--memory", "192", "--timeout", "60"],
+    );
+    let said = text(&out.stdout) + &text(&out.stderr);
+    assert!(said.contains("limit") || said.contains("memory"), "{said}");
+}
