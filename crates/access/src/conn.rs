@@ -659,6 +659,13 @@ impl<S: Duplex> Conn<S> {
     async fn end(mut self, end: End, hold: &Hold) {
         debug!(client = %self.client, reason = end.reason(), ?end, "connection ends");
         let forget = end == End::Told(CloseReason::Deleted);
+        if let (End::Told(reason), Client::Device { session, dialect }) = (end, &self.client) {
+            for outbound in dialect.farewell(session, reason) {
+                let mut book = self.seat.turn();
+                self.seat
+                    .last_words(session.id, outbound, self.router.now(), &mut book);
+            }
+        }
         // What was answered before the end goes out before it: CONNACK above all, as no DISCONNECT
         // may come without it (MQTT 5 §3.14).
         if end != End::Gone {

@@ -296,6 +296,27 @@ impl Seat {
         self.lock().deliver(message, false, Some(own), now, book)
     }
 
+    /// Hands over a message to a connection that is told to end.
+    pub(crate) fn last_words(
+        &self,
+        session: SessionId,
+        outbound: Outbound,
+        now: Millis,
+        book: &mut Option<Turn<'_>>,
+    ) {
+        let Some(message) = message(outbound.topic, outbound.payload, outbound.qos) else {
+            return;
+        };
+        let mut state = self.lock();
+        let Some(closing) = state.live_of(session).map(|live| live.closing.take()) else {
+            return;
+        };
+        state.deliver(&Arc::new(message), outbound.system, None, now, book);
+        if let Some(live) = state.live_of(session) {
+            live.closing = closing;
+        }
+    }
+
     /// Hands over a message of the server's own.
     pub(crate) fn send(
         &self,

@@ -3,3 +3,4 @@
 pub mod alink;
 pub mod business;
 pub mod gateway;
+pub mod shadow;

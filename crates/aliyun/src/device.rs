@@ -11,6 +11,8 @@ mod rights;
 mod topics;
 mod uplink;
 
+pub(crate) use alink::{notice, shadow};
+
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
 
@@ -27,11 +29,13 @@ use hub::{
         Dialect, Greeting, Hello, Inbound, Outbound, Peer, Profile, Refusal, Session, Uplink, Verb,
         Welcome,
     },
+    trace::Way,
 };
 use model::{
     account::AuditEntry,
     command::Command,
     error::{AdmitError, Fault},
+    port::CloseReason,
     product::MqttExtras,
 };
 use serde::Serialize;
@@ -143,6 +147,13 @@ impl Alink {
         })
     }
 
+    fn traced(&self, session: &Session, messages: &[Outbound]) {
+        for message in messages {
+            self.hub
+                .trace(session, Way::Down, &message.topic, &message.payload);
+        }
+    }
+
     /// Counts and audits what was tried and could not be read: it does not get as far as the hub,
     /// which does it for others. `resource` is what the sender says it is, of any length.
     async fn note(&self, action: &str, peer: &Peer, resource: &str, reason: &str) {
@@ -213,11 +224,19 @@ impl Dialect for Alink {
     }
 
     fn may(&self, session: &Session, verb: Verb, topic: &str) -> bool {
-        rights::system(&session.device, verb, topic).unwrap_or_else(|| {
+        let may = rights::system(&session.device, verb, topic).unwrap_or_else(|| {
             let now = self.hub.product_now(&session.device.product);
             let product = now.as_ref().unwrap_or(&session.product);
             rights::custom(&session.device, &product.topics, verb, topic)
-        })
+        });
+        if !may {
+            let words = match verb {
+                Verb::Publish => "no right to publish there",
+                Verb::Subscribe => "no right to subscribe there",
+            };
+            self.hub.trace_note(session, topic, words);
+        }
+        may
     }
 
     fn extras(&self, session: &Session, topic: &str) -> bool {
@@ -228,8 +247,20 @@ impl Dialect for Alink {
         uplink::take(&self.hub, session, &inbound).await
     }
 
-    fn downlink(&self, _session: &Session, command: &Command) -> Vec<Outbound> {
-        vec![alink::command::write(&|blob| self.hub.link(blob), command)]
+    fn farewell(&self, session: &Session, reason: CloseReason) -> Vec<Outbound> {
+        let word = alink::notice::word(reason).into_iter();
+        let number = u32::try_from(self.hub.now().0 & 0x7fff_ffff).unwrap_or_default();
+        let notices: Vec<_> = word
+            .map(|word| alink::notice::write(&session.device, word, number))
+            .collect();
+        self.traced(session, &notices);
+        notices
+    }
+
+    fn downlink(&self, session: &Session, command: &Command) -> Vec<Outbound> {
+        let messages = vec![alink::command::write(&|blob| self.hub.link(blob), command)];
+        self.traced(session, &messages);
+        messages
     }
 }
 

@@ -7,7 +7,9 @@
 
 mod batch;
 mod call;
+mod desired;
 mod device;
+mod device_tag;
 mod event;
 mod manual;
 mod message;
@@ -16,6 +18,7 @@ pub mod parameter;
 mod product;
 mod property;
 mod service;
+mod shadow;
 mod tag;
 mod thing_model;
 mod time;
@@ -125,6 +128,9 @@ pub fn actions() -> impl Iterator<Item = &'static Action> {
         service::ROWS,
         message::ROWS,
         call::ROWS,
+        desired::ROWS,
+        shadow::ROWS,
+        device_tag::ROWS,
     ]
     .into_iter()
     .flatten()

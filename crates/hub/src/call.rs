@@ -211,7 +211,8 @@ mod tests {
         let mut words = stage.words.take().expect("nobody took them");
         let lamp = lamp(&stage).await;
         let (hub, session) = (&stage.hub, &lamp.session);
-        let other = crate::history::tests::connect(&stage, &lamp.permit, &lamp.product, "x").await;
+        let other =
+            crate::history::tests::connect(&stage, &lamp.permit, &lamp.product, "lamp-2").await;
         let call = hub.device_call(&lamp.permit, &session.device, topics, "?".into(), LONG);
         let device = async {
             let Some(Signal::Call { topics, .. }) = words.recv().await else {

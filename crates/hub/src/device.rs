@@ -1,6 +1,7 @@
 //! Devices as applications see them ([AL-2.1], [AL-2.6]).
 
 mod batch;
+mod forget;
 
 pub use batch::{Batch, BatchState};
 
@@ -374,6 +375,7 @@ impl Hub {
         }
         self.session_end(&device, CloseReason::Deleted).await?;
         self.ota_forget(&device.iot_id).await?;
+        self.device_forget(&device).await?;
         self.fact(&device.key, &device.iot_id, What::Deleted)
             .await?;
         Ok(())

@@ -6,6 +6,7 @@ use model::{
     command::Command,
     error::Fault,
     id::{DeviceKey, IotId, SessionId},
+    port::CloseReason,
     product::Product,
 };
 use std::{net::IpAddr, sync::Arc};
@@ -210,6 +211,10 @@ pub trait Dialect: Send + Sync {
     /// Turns a message into verbs. When it returns `Ok`, what must be kept is on disk and the
     /// message may be acknowledged; on a fault it must not be.
     async fn uplink(&self, session: &Session, inbound: Inbound) -> Result<Uplink, Fault>;
+    /// What a device is told before the server ends its connection for this reason.
+    fn farewell(&self, _session: &Session, _reason: CloseReason) -> Vec<Outbound> {
+        Vec::new()
+    }
     /// A command in this vendor's words.
     fn downlink(&self, session: &Session, command: &Command) -> Vec<Outbound>;
 }

@@ -392,7 +392,11 @@ impl Harvest {
                 self.deleted.insert(fact.iot_id);
             }
             What::CommandAnswered {
-                order: Order::SetProperties(_) | Order::Upgrade(_),
+                order:
+                    Order::SetProperties(_)
+                    | Order::Upgrade(_)
+                    | Order::Configure(_)
+                    | Order::SendLog(_),
                 ..
             }
             | What::Registered

@@ -10,7 +10,10 @@ pub mod admit;
 pub mod audit;
 pub mod call;
 pub mod command;
+pub mod configuration;
+pub mod desired;
 pub mod device;
+pub mod device_log;
 mod document;
 pub mod edge;
 pub mod event;
@@ -23,11 +26,14 @@ pub mod ota;
 pub mod product;
 pub mod property;
 pub mod service;
+pub mod shadow;
 pub mod shelf;
 #[cfg(test)]
 mod stage;
 pub mod sweep;
+pub mod tag;
 pub mod thing_model;
+pub mod trace;
 pub mod transfer;
 pub mod vault;
 
@@ -53,6 +59,7 @@ pub struct Hub {
     pub(crate) callers: account::Callers,
     pub(crate) calls: command::Calls,
     pub(crate) remote: call::RemoteCalls,
+    pub(crate) traces: trace::Traces,
     pub(crate) pace: history::Pace,
     links_at: OnceLock<String>,
     pub(crate) pacer: ota::Pacer,
@@ -103,6 +110,7 @@ impl Hub {
             ledger,
             callers: account::Callers::default(),
             calls: command::Calls::default(),
+            traces: trace::Traces::default(),
             remote: call::RemoteCalls::new(u64::from_le_bytes(first)),
             pace: history::Pace::default(),
             links_at: OnceLock::new(),

@@ -56,8 +56,8 @@ impl Hub {
         Ok(number)
     }
 
-    /// Tells a device something of the server's own, at QoS 0: a message that its implicit
-    /// subscription covers. A device that is away does not hear it.
+    /// Tells a device something of the server's own: a message that its implicit subscription
+    /// covers. A device that is away hears it at QoS 1 if its session waits for it.
     ///
     /// # Errors
     /// `NotFound`, `TooMuch` for a payload over the limit.
@@ -67,10 +67,11 @@ impl Hub {
         device: &DeviceKey,
         topic: &str,
         payload: Bytes,
+        qos: u8,
     ) -> Result<(), DeviceError> {
         let device = self.device_owned(permit, device).await?;
         self.check_payload(&payload)?;
-        Ok(self.tell(&device.iot_id, topic, payload).await?)
+        Ok(self.tell(&device.iot_id, topic, payload, qos).await?)
     }
 
     /// See `message_tell`.
@@ -79,8 +80,9 @@ impl Hub {
         device: &IotId,
         topic: &str,
         payload: Bytes,
+        qos: u8,
     ) -> Result<(), Fault> {
-        self.publish(device, topic, payload, 0, true).await
+        self.publish(device, topic, payload, qos.min(1), true).await
     }
 
     async fn publish(

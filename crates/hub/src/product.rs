@@ -451,6 +451,7 @@ impl Hub {
     async fn product_clear(&self, key: &ProductKey) -> Result<(), Fault> {
         let mut puts = self.model_gone(key).await?;
         puts.extend(self.batches_gone(key).await?);
+        puts.push(self.configuration_gone(key).await?);
         self.ports.catalog.put(puts).await?;
         self.ports
             .secrets

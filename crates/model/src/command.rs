@@ -19,8 +19,25 @@ pub enum Order {
         /// Whether the caller waits for the answer on its own call.
         sync: bool,
     },
+    /// Fetch this document as the remote configuration.
+    Configure(Box<Configuration>),
+    /// Send the device's own log, or no more.
+    SendLog(bool),
     /// Fetch this firmware and become its version.
     Upgrade(Box<Upgrade>),
+}
+
+/// A document that devices fetch.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Configuration {
+    /// Its name.
+    pub id: String,
+    /// Bytes.
+    pub size: u64,
+    /// SHA-256 in hexadecimal digits.
+    pub sha256: String,
+    /// The file among `Blobs`.
+    pub blob: String,
 }
 
 /// A command as it is kept until it is answered or too old.

@@ -9,6 +9,7 @@ mod account;
 mod audit;
 mod backup;
 mod call;
+mod configuration;
 mod device;
 mod error;
 mod export;
@@ -17,6 +18,7 @@ mod product;
 mod session;
 #[cfg(test)]
 mod tests;
+mod thing;
 mod thing_model;
 mod view;
 pub(crate) mod watch;
@@ -94,6 +96,11 @@ fn table() -> OpenApiRouter<Admin> {
         .routes(routes!(device::reset_secret))
         .routes(routes!(device::enable))
         .routes(routes!(device::disable))
+        .routes(routes!(configuration::show, configuration::set))
+        .routes(routes!(configuration::push))
+        .routes(routes!(thing::wishes, thing::wish))
+        .routes(routes!(thing::log, thing::log_switch))
+        .routes(routes!(thing::trace, thing::trace_switch))
         .routes(routes!(session::device))
         .routes(routes!(session::plain))
         .routes(routes!(history::latest, history::set))

@@ -15,6 +15,7 @@ mod product;
 mod run;
 mod scan;
 mod table;
+mod thing;
 mod transfer;
 
 use crate::config::{Choices, Config, Loaded};

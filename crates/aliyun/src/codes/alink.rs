@@ -20,6 +20,8 @@ pub const NOT_SERVED: Code = Code(
 pub const SERVER: Code = Code(500, "server error");
 /// Remote configuration is off (seed 001 §6.12).
 pub const NO_CONFIG: Code = Code(6713, "thing config function is not available");
+/// There is no document of a remote configuration (seed 001 §6.12).
+pub const NO_DATA: Code = Code(6710, "no data");
 /// There is no firmware for the device to fetch (seed 001 §6.11).
 pub const NO_UPGRADE: Code = Code(500, "none upgrade operation of the device.");
 /// A request of the authentication service cannot be read (seed 001 §3.2).
@@ -99,6 +101,16 @@ pub fn post(error: &PostError) -> Code {
         PostError::Misfit(_) | PostError::NoSuchFunction(_) | PostError::BadRequest(_) => PARAMETER,
         PostError::NotModelled | PostError::Fault(_) => Code(6313, "tsl service not available"),
         PostError::NotAdmitted => Code(520, "device session error"),
+    }
+}
+
+/// Codes of replies about tags and desired properties (seed 001 §6.6, §6.9).
+pub fn about(error: &PostError) -> Code {
+    match error {
+        PostError::TooManyProperties => Code(6106, "map size must less than 200"),
+        PostError::Misfit(_) | PostError::NoSuchFunction(_) | PostError::BadRequest(_) => PARAMETER,
+        PostError::NotAdmitted => Code(6100, "device not found"),
+        PostError::NotModelled | PostError::Fault(_) => SERVER,
     }
 }
 

@@ -6,7 +6,11 @@
 
 pub(crate) mod answer;
 pub(crate) mod command;
+pub(crate) mod config;
+pub(crate) mod desired;
 pub(crate) mod firmware;
+pub(crate) mod log;
+pub(crate) mod notice;
 pub(crate) mod ntp;
 pub(crate) mod shadow;
 pub(crate) mod tags;

@@ -24,7 +24,7 @@ pub(crate) enum Up {
     Progress,
     /// A question for the time.
     Time,
-    /// A request about the shadow document, which is not served.
+    /// A request about the shadow document.
     Shadow,
     /// A notice that nobody waits for, and that changes nothing here.
     Notice,
@@ -39,18 +39,26 @@ pub(crate) enum Ask {
     Event,
     /// The thing model.
     Template,
-    /// Note facts about the device.
+    /// Set tags.
     Tags,
+    /// Remove tags.
+    TagsGone,
+    /// What is wanted of properties.
+    Desired,
+    /// Nothing is to be wanted any more of properties.
+    DesiredDone,
     /// A firmware for the device.
     Upgrade,
     /// The same, asked for in the newer form.
     FirmwareNews,
     /// A piece of a firmware's file.
     FilePiece,
-    /// The remote configuration; it is off.
+    /// The remote configuration.
     Config,
-    /// Whether to send logs; no.
+    /// Whether to send logs.
     LogSettings,
+    /// Lines of its log.
+    Log,
     /// Undo what was set up around the device; there is nothing.
     Reset,
     /// Something else, which the reply turns down, since clients wait for one.
@@ -149,18 +157,18 @@ static EXCHANGES: &[Exchange] = &[
     ),
     asks("/thing/dsltemplate/get", Ask::Template),
     asks("/thing/dynamicTsl/get", Ask::Template),
-    asks("/thing/property/desired/get", Ask::Unserved),
-    asks("/thing/property/desired/delete", Ask::Unserved),
+    asks("/thing/property/desired/get", Ask::Desired),
+    asks("/thing/property/desired/delete", Ask::DesiredDone),
     // About the device (seed 001 §6.9, §6.12).
     asks("/thing/deviceinfo/update", Ask::Tags),
-    asks("/thing/deviceinfo/delete", Ask::Unserved),
+    asks("/thing/deviceinfo/delete", Ask::TagsGone),
     tells("/thing/status/update"),
     asks("/thing/config/get", Ask::Config),
-    asked("/thing/config/push", Up::Notice),
+    asked("/thing/config/push", Up::Answer),
     asks("/thing/config/log/get", Ask::LogSettings),
-    asked("/thing/config/log/push", Up::Notice),
-    asks("/thing/log/post", Ask::Unserved),
-    asks("/thing/config/log/post", Ask::Unserved),
+    asked("/thing/config/log/push", Up::Answer),
+    asks("/thing/log/post", Ask::Log),
+    asks("/thing/config/log/post", Ask::Log),
     asks("/_thing/diag/post", Ask::Unserved),
     asked("/_thing/event/notify", Up::Notice),
     asks("/thing/reset", Ask::Reset),

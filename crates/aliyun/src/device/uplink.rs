@@ -1,22 +1,24 @@
 //! What becomes of a device's message: topic to verb, result to reply.
 
 use super::{
-    alink::{self, Unreadable, answer, firmware, ntp, shadow, tags},
+    alink::{self, Unreadable, answer, config, desired, firmware, log, ntp, shadow, tags},
     topics::{self, Ask, Up},
 };
 use crate::codes::alink as codes;
 use bytes::Bytes;
 use hub::{
     Hub,
+    configuration::ConfigurationError,
     edge::{Inbound, Outbound, Session, Uplink},
     ota::PieceError,
+    trace::Way,
 };
 use model::{
     command::Answer,
     error::{Fault, PostError},
     id::CommandId,
 };
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 /// Takes a message whose topic the device may use.
 ///
@@ -24,6 +26,20 @@ use serde_json::{Map, Value, json};
 /// A fault when what must be kept could not be, and the message is one that is acknowledged. At
 /// QoS 0 the device learns it from the reply, as there is no other way.
 pub(crate) async fn take(hub: &Hub, session: &Session, inbound: &Inbound) -> Result<Uplink, Fault> {
+    hub.trace(session, Way::Up, &inbound.topic, &inbound.payload);
+    let taken = work(hub, session, inbound).await;
+    match &taken {
+        Ok(uplink) => {
+            for reply in &uplink.replies {
+                hub.trace(session, Way::Down, &reply.topic, &reply.payload);
+            }
+        }
+        Err(fault) => hub.trace_note(session, &inbound.topic, &format!("not kept: {fault}")),
+    }
+    taken
+}
+
+async fn work(hub: &Hub, session: &Session, inbound: &Inbound) -> Result<Uplink, Fault> {
     let Some(route) = topics::route(&session.device, &inbound.topic) else {
         return message(hub, session, inbound).await;
     };
@@ -66,7 +82,11 @@ pub(crate) async fn take(hub: &Hub, session: &Session, inbound: &Inbound) -> Res
             }
             answer
         }
-        Up::Shadow => Some(shadow::answer(&inbound.payload, hub.now())),
+        Up::Shadow => match shadow::take(hub, session, &inbound.payload).await {
+            Ok(answer) => Some(answer),
+            Err(fault) if inbound.qos > 0 => return Err(fault),
+            Err(_) => Some(shadow::trouble(hub.now())),
+        },
         Up::Notice => None,
     };
     let topic = route.reply_topic(&session.device, &inbound.topic);
@@ -122,16 +142,36 @@ async fn ask(
             Ok(template) => alink::done(id, &template),
             Err(error) => alink::failed(id, codes::template(&error), None),
         },
-        Ask::Tags => match tags::about(&request.params) {
-            tags::Tags::OfTheSdk => alink::done(id, &Map::new()),
-            tags::Tags::OfTheUser => {
-                alink::failed(id, codes::NOT_SERVED, Some("tags set by devices"))
-            }
-            tags::Tags::Unreadable => {
-                let why = "params is not a list of attrKey and attrValue";
-                alink::failed(id, codes::PARAMETER, Some(why))
-            }
-        },
+        Ask::Tags | Ask::TagsGone => {
+            let posted = match tags::changes(&request.params, what == Ask::Tags) {
+                Some(changes) if changes.is_empty() => Ok(()),
+                Some(changes) => hub.tags_post(session, &changes).await,
+                None => {
+                    let why = "params is not a list of attrKey and attrValue";
+                    Err(PostError::BadRequest(why.into()))
+                }
+            };
+            told(id, inbound, posted.map(|()| Map::new()), codes::about)?
+        }
+        Ask::Desired => {
+            let wanted = match desired::names(&request.params) {
+                Some(names) => hub.desired_for_device(session, &names).await,
+                None => Err(PostError::BadRequest(
+                    "params is not a list of names".into(),
+                )),
+            };
+            told(id, inbound, wanted.map(desired::told), codes::about)?
+        }
+        Ask::DesiredDone => {
+            let done = match desired::done(&request.params) {
+                Some(done) => hub.desired_done(session, &done).await,
+                None => {
+                    let why = "params does not name properties with versions";
+                    Err(PostError::BadRequest(why.into()))
+                }
+            };
+            told(id, inbound, done.map(|()| Map::new()), codes::about)?
+        }
         Ask::Upgrade | Ask::FirmwareNews => {
             let module = firmware::module(&request.params);
             let news = what == Ask::FirmwareNews;
@@ -157,11 +197,36 @@ async fn ask(
             firmware::piece(id, &piece)
         }
         Ask::Reset => alink::done(id, &Map::new()),
-        Ask::Config => alink::failed(id, codes::NO_CONFIG, None),
-        Ask::LogSettings => alink::done(
-            id,
-            &json!({ "getType": "content", "content": { "mode": 0 } }),
-        ),
+        Ask::Config => match config::wanted(&request.params) {
+            false => {
+                let why = "only the file of the product is served";
+                alink::failed(id, codes::PARAMETER, Some(why))
+            }
+            true => match hub.configuration_for_device(session).await {
+                Ok(document) => {
+                    let link = hub.link(&document.blob);
+                    alink::done(id, &config::about(&document, &link))
+                }
+                Err(ConfigurationError::Off) => alink::failed(id, codes::NO_CONFIG, None),
+                Err(ConfigurationError::None) => alink::failed(id, codes::NO_DATA, None),
+                Err(ConfigurationError::Fault(fault)) if inbound.qos > 0 => return Err(fault),
+                Err(ConfigurationError::Fault(_)) => alink::failed(id, codes::SERVER, None),
+            },
+        },
+        Ask::LogSettings => match hub.device_log_wanted(session).await {
+            Ok(on) => alink::done(id, &config::log(on)),
+            Err(fault) if inbound.qos > 0 => return Err(fault),
+            Err(_) => alink::failed(id, codes::SERVER, None),
+        },
+        Ask::Log => {
+            let posted = match log::lines(&request.params) {
+                Some(lines) => hub.device_log_post(session, lines).await,
+                None => Err(PostError::BadRequest(
+                    "params is not a list of lines".into(),
+                )),
+            };
+            told(id, inbound, posted.map(|()| Map::new()), codes::about)?
+        }
         Ask::Unserved => alink::failed(id, codes::NOT_SERVED, None),
     };
     Ok(request.wants_reply.then_some(reply))
@@ -173,8 +238,18 @@ fn kept(
     inbound: &Inbound,
     posted: Result<(), PostError>,
 ) -> Result<Bytes, Fault> {
-    match posted {
-        Ok(()) => Ok(alink::done(id, &Map::new())),
+    told(id, inbound, posted.map(|()| Map::new()), codes::post)
+}
+
+/// The reply with what came of a request, or with why nothing did, by a table of codes.
+fn told(
+    id: alink::Id<'_>,
+    inbound: &Inbound,
+    done: Result<Map<String, Value>, PostError>,
+    code: fn(&PostError) -> codes::Code,
+) -> Result<Bytes, Fault> {
+    match done {
+        Ok(data) => Ok(alink::done(id, &data)),
         Err(PostError::Fault(fault)) if inbound.qos > 0 => Err(fault),
         Err(error) => {
             let why = match &error {
@@ -185,7 +260,7 @@ fn kept(
                 | PostError::NotAdmitted
                 | PostError::Fault(_) => None,
             };
-            Ok(alink::failed(id, codes::post(&error), why.as_deref()))
+            Ok(alink::failed(id, code(&error), why.as_deref()))
         }
     }
 }
@@ -282,6 +357,7 @@ fn unreplied(
 
 fn dropped(hub: &Hub, session: &Session, inbound: &Inbound, reason: &'static str) {
     hub.metrics().publish_dropped(reason);
+    hub.trace_note(session, &inbound.topic, &format!("dropped: {reason}"));
     tracing::debug!(device = %session.device, topic = inbound.topic, reason, "dropped");
 }
 

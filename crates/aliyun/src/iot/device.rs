@@ -7,7 +7,10 @@ use super::{
     product::{all, node_type},
     product_key, time,
 };
-use crate::codes::business::{Business, Family};
+use crate::{
+    codes::business::{Business, Family},
+    device::notice,
+};
 use futures_util::future::try_join_all;
 use hub::{account::Permit, device::DeviceView};
 use model::{
@@ -498,6 +501,15 @@ async fn nicknames(ask: &Ask<'_>) -> Answer {
 async fn disable(ask: &Ask<'_>, disabled: bool) -> Answer {
     let (permit, key) = ask.device().await?;
     ask.hub.device_disable(&permit, &key, disabled).await?;
+    if !disabled {
+        // Its connection's end told it of the other.
+        let number = ask.hub.message_number().await?;
+        let number = u32::try_from(number).unwrap_or_default();
+        let told = notice::write(&key, "enable", number);
+        ask.hub
+            .message_tell(&permit, &key, &told.topic, told.payload, told.qos)
+            .await?;
+    }
     nothing()
 }
 

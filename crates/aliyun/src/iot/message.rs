@@ -220,7 +220,7 @@ async fn to_each(
             let name = &device.name;
             let topic = format!("/sys/{product}/{name}/broadcast/request/{number}");
             ask.hub
-                .message_tell(permit, &device, &topic, payload.clone())
+                .message_tell(permit, &device, &topic, payload.clone(), 0)
                 .await?;
         }
         if last {

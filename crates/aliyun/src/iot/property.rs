@@ -78,7 +78,7 @@ pub(super) const ROWS: &[Action] = &[
 ];
 
 /// The properties in `Items`.
-fn items(ask: &Ask<'_>) -> Result<Map<String, Value>, Business> {
+pub(super) fn items(ask: &Ask<'_>) -> Result<Map<String, Value>, Business> {
     let items: Map<String, Value> =
         serde_json::from_str(ask.params.needed("Items")).map_err(|error| {
             let code = "iot.device.InvalidFormattedDevicePropertiesString";

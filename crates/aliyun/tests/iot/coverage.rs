@@ -10,6 +10,7 @@ fn every_action_is_called_by_a_test() {
         include_str!("product.rs"),
         include_str!("property.rs"),
         include_str!("thing_model.rs"),
+        include_str!("things.rs"),
     ]
     .concat();
     let missing: Vec<_> = aliyun::iot::actions()
@@ -67,6 +68,14 @@ fn the_table_has_what_the_catalogue_demands() {
         "Pub",
         "RRpc",
         "AsyncRRpc",
+        "SetDeviceDesiredProperty",
+        "QueryDeviceDesiredProperty",
+        "GetDeviceShadow",
+        "UpdateDeviceShadow",
+        "SaveDeviceProp",
+        "QueryDeviceProp",
+        "DeleteDeviceProp",
+        "QueryDeviceByTags",
     ] {
         let found = aliyun::iot::find(aliyun::iot::VERSION, name);
         assert!(found.is_ok(), "{name}");

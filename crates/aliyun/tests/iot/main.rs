@@ -10,3 +10,4 @@ mod product;
 mod property;
 mod stage;
 mod thing_model;
+mod things;

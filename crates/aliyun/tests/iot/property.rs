@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 impl Stage {
     /// A connected device of a product with a model.
-    async fn lamp(&self, name: &str) -> (String, Session) {
+    pub(crate) async fn lamp(&self, name: &str) -> (String, Session) {
         let key = self.modelled().await;
         let secret = self.device(&key, name).await;
         let session = self.connect(&key, name, &secret).await;

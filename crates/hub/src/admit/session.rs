@@ -59,6 +59,7 @@ impl Hub {
             }
         }
         self.metrics.session_opened();
+        self.trace_note(&session, "", &format!("connected from {}", peer.address));
         Ok(session)
     }
 
@@ -108,6 +109,7 @@ impl Hub {
     /// # Errors
     /// Engine trouble.
     pub async fn session_offline(&self, session: &Session, reason: &str) -> Result<(), Fault> {
+        self.trace_note(session, "", &format!("disconnected: {reason}"));
         let what = What::Offline {
             reason: reason.to_owned(),
         };

@@ -3,7 +3,9 @@
 use super::{
     Client, Desk, Failure, REFUSED, USAGE,
     ask::confirm,
+    product::Switch,
     table::{card, table},
+    thing,
 };
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value, json};
@@ -91,6 +93,34 @@ Example:
         #[arg(required = true, value_name = "PROPERTY=VALUE")]
         items: Vec<String>,
     },
+    /// Show what is wanted of a device's properties, or want something, for now or for its return.
+    #[command(after_help = "\
+Examples:
+  muster device desired PRODUCT_KEY kitchen              show what is wanted
+  muster device desired PRODUCT_KEY kitchen target=24    want this
+  muster device desired PRODUCT_KEY kitchen target=null  want nothing any more")]
+    Desired {
+        #[command(flatten)]
+        one: One,
+        /// property=value.
+        #[arg(value_name = "PROPERTY=VALUE")]
+        items: Vec<String>,
+    },
+    /// Show the log that a device sent, or have it send one or no more.
+    Log {
+        #[command(flatten)]
+        one: One,
+        /// Whether the device is to send it.
+        to: Option<Switch>,
+    },
+    /// Show what a device said, what it was answered, and why something was refused; off until it
+    /// is turned on, for a day at most.
+    Trace {
+        #[command(flatten)]
+        one: One,
+        /// Turn it on, or off, which forgets it.
+        to: Option<Switch>,
+    },
     /// Show a property's history.
     History {
         #[command(flatten)]
@@ -148,7 +178,7 @@ pub(super) struct One {
 }
 
 impl One {
-    fn path<'a>(&'a self, rest: &[&'a str]) -> Vec<&'a str> {
+    pub(super) fn path<'a>(&'a self, rest: &[&'a str]) -> Vec<&'a str> {
         let mut path = vec!["products", &self.product, "devices", &self.name];
         path.extend(rest);
         path
@@ -331,6 +361,9 @@ pub(super) fn run(desk: &mut Desk, command: Device) -> Result<(), Failure> {
             let told = client.post(&one.path(&["properties"]), &Value::Object(items))?;
             desk.show(&told, command_text)
         }
+        Device::Desired { one, items } => thing::desired(desk, &one, &items),
+        Device::Log { one, to } => thing::log(desk, &one, to),
+        Device::Trace { one, to } => thing::trace(desk, &one, to),
         Device::History {
             one,
             property,
@@ -403,7 +436,7 @@ fn points(desk: &mut Desk, page: &Value) -> Result<(), Failure> {
 }
 
 /// `property=value`, where the value is JSON, or else a text.
-fn assignments(items: &[String]) -> Result<Map<String, Value>, Failure> {
+pub(super) fn assignments(items: &[String]) -> Result<Map<String, Value>, Failure> {
     let mut map = Map::new();
     for item in items {
         let (name, text) = item.split_once('=').ok_or_else(|| {

@@ -4,6 +4,7 @@ use super::{
     Desk, Failure, REFUSED, USAGE,
     ask::confirm,
     table::{card, table},
+    thing,
 };
 use clap::{Subcommand, ValueEnum};
 use serde_json::{Value, json};
@@ -89,6 +90,24 @@ Examples:
         /// List published versions.
         #[arg(long)]
         versions: bool,
+    },
+    /// Show or change the document that devices fetch as their remote configuration.
+    #[command(after_help = "\
+Examples:
+  muster product config PRODUCT_KEY --set config.json on    give a document, and let devices have it
+  muster product config PRODUCT_KEY --push                  tell all devices that were ever connected
+  muster product config PRODUCT_KEY --push kitchen          tell one")]
+    Config {
+        /// Product key.
+        product: String,
+        /// Whether devices get the document.
+        to: Option<Switch>,
+        /// The new document.
+        #[arg(long, value_name = "FILE")]
+        set: Option<PathBuf>,
+        /// Tell this device of the document, or all.
+        #[arg(long, value_name = "DEVICE", num_args = 0..=1)]
+        push: Option<Option<String>>,
     },
     /// Let devices that know the product secret fetch secrets of their own, or no longer.
     #[command(after_help = "\
@@ -301,6 +320,20 @@ pub(super) fn run(desk: &mut Desk, command: Product) -> Result<(), Failure> {
                 format!("deleted {product}\n")
             })
         }
+        Product::Config {
+            product,
+            to,
+            set,
+            push,
+        } => thing::config(
+            desk,
+            &thing::Config {
+                product: &product,
+                to,
+                set: set.as_deref(),
+                push: push.as_ref().map(Option::as_deref),
+            },
+        ),
         Product::Secret { product } => {
             let shown = client.get(&["products", &product, "secret"], &[])?;
             desk.show(&shown, |shown| card(shown, CARD))

@@ -1,6 +1,9 @@
 //! Commands in the vendor's words (seed 001 §6.1, §6.5).
 
-use super::firmware::{self, Link};
+use super::{
+    config,
+    firmware::{self, Link},
+};
 use bytes::Bytes;
 use hub::edge::Outbound;
 use model::command::{Command, Order};
@@ -20,6 +23,14 @@ struct Request<'a> {
 /// service as a remote call whose topic carries the number.
 pub(crate) fn write(link: Link<'_>, command: &Command) -> Outbound {
     let (method, params, sync) = match &command.order {
+        Order::Configure(document) => {
+            let params = config::about(document, &link(&document.blob));
+            return request(command, "thing.config.push", &params, false);
+        }
+        Order::SendLog(on) => {
+            let params = config::log(*on);
+            return request(command, "thing.config.log.push", &params, false);
+        }
         Order::Upgrade(upgrade) => return firmware::push(link, command, upgrade),
         Order::SetProperties(items) => ("thing.service.property.set".to_owned(), items, false),
         Order::Invoke {

@@ -2,30 +2,23 @@
 
 use serde_json::Value;
 
-/// What a `thing/deviceinfo/update` is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Tags {
-    /// Only what SDKs say of themselves at every start; no tags of the user's.
-    OfTheSdk,
-    /// Tags of the user's.
-    OfTheUser,
-    /// No list of keys and values.
-    Unreadable,
-}
-
-/// Tells what the parameters are about. SDKs mark their own keys (spec/alink-wire.md §6.2), which
-/// must not become tags.
-pub(crate) fn about(params: &Value) -> Tags {
-    let Some(list) = params.as_array() else {
-        return Tags::Unreadable;
-    };
-    if !list.iter().all(|tag| tag["attrKey"].is_string()) {
-        Tags::Unreadable
-    } else if list.iter().all(|tag| tag["domain"] == "SYSTEM") {
-        Tags::OfTheSdk
-    } else {
-        Tags::OfTheUser
+/// What a `thing/deviceinfo/update` or `…/delete` is about: the user's tags, with their values
+/// where these are to be set. What SDKs say of themselves at every start is none of them
+/// (spec/alink-wire.md §6.2). `None` for what is no list of such.
+pub(crate) fn changes(params: &Value, set: bool) -> Option<Vec<(&str, Option<&str>)>> {
+    let mut changes = Vec::new();
+    for tag in params.as_array()? {
+        let name = tag["attrKey"].as_str()?;
+        if tag["domain"] == "SYSTEM" {
+            continue;
+        }
+        let value = match set {
+            true => Some(tag["attrValue"].as_str()?),
+            false => None,
+        };
+        changes.push((name, value));
     }
+    Some(changes)
 }
 
 #[cfg(test)]
@@ -33,21 +26,28 @@ mod tests {
     use super::*;
     use serde_json::json;
 
+    /// [AL-6.11]
     #[test]
     fn what_sdks_say_of_themselves_is_no_tag() {
         let sdk = json!({"attrKey": "SYS_SDK_LANGUAGE", "attrValue": "C", "domain": "SYSTEM"});
         let user = json!({"attrKey": "Temperature", "attrValue": "36.8"});
+        let set = Some(vec![("Temperature", Some("36.8"))]);
         for (params, expected) in [
-            (json!([sdk]), Tags::OfTheSdk),
-            (json!([]), Tags::OfTheSdk),
-            (json!([sdk, user]), Tags::OfTheUser),
-            (json!([user]), Tags::OfTheUser),
-            (json!([{"attrValue": "x"}]), Tags::Unreadable),
-            (json!({}), Tags::Unreadable),
-            (json!(null), Tags::Unreadable),
-            (json!([1]), Tags::Unreadable),
+            (json!([sdk]), Some(vec![])),
+            (json!([]), Some(vec![])),
+            (json!([sdk, user]), set.clone()),
+            (json!([user]), set),
+            (json!([{"attrKey": "x"}]), None),
+            (json!([{"attrValue": "x"}]), None),
+            (json!({}), None),
+            (json!(null), None),
+            (json!([1]), None),
         ] {
-            assert_eq!(about(&params), expected, "{params}");
+            assert_eq!(changes(&params, true), expected, "{params}");
         }
+        let named = changes(&user, false);
+        assert_eq!(named, None);
+        let list = json!([{"attrKey": "Temperature"}]);
+        assert_eq!(changes(&list, false), Some(vec![("Temperature", None)]));
     }
 }
