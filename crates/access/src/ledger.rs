@@ -24,6 +24,7 @@ use std::{
     time::Duration,
 };
 use tokio::time::timeout;
+use tracing::info;
 use wire::mqtt::Message;
 
 /// How often those who wait for a disk that refuses are told so.
@@ -40,8 +41,10 @@ pub(crate) struct Ledger {
     synced: AtomicU64,
     /// Connections that wait for a position, by that and a number of their own.
     waiting: Mutex<BTreeMap<(u64, usize), Waker>>,
-    /// Bytes of the log when it was last written anew.
+    /// Bytes of what was alive when the log was last written anew.
     live: AtomicU64,
+    /// Bytes of older records that were not freed with that, as only whole files are.
+    waste: AtomicU64,
     /// Bytes of all messages that wait for sessions.
     bytes: AtomicUsize,
     /// The bound of those.
@@ -103,6 +106,7 @@ impl Ledger {
             waiting: Mutex::default(),
             // Not known before the log is written anew, which a long one is soon.
             live: AtomicU64::new(0),
+            waste: AtomicU64::new(0),
             bytes: AtomicUsize::new(0),
             most,
             small,
@@ -198,7 +202,8 @@ impl Ledger {
     /// Whether the log has grown so far that writing all that is alive anew pays.
     pub(crate) fn is_long(&self) -> bool {
         let live = self.live.load(Ordering::Relaxed);
-        self.log.size() > live.saturating_mul(2).max(self.small)
+        let waste = self.waste.load(Ordering::Relaxed);
+        self.log.size() > live.saturating_mul(2).max(self.small).saturating_add(waste)
     }
 
     /// Begins to write down anew all that is alive; what comes back is for `end_renewal`.
@@ -215,7 +220,11 @@ impl Ledger {
         self.log.reached(last).await;
         let live = self.log.size().saturating_sub(renewal.bytes);
         self.log.forget_before(renewal.first).await?;
+        let bytes = self.log.size();
         self.live.store(live, Ordering::Relaxed);
+        self.waste
+            .store(bytes.saturating_sub(live), Ordering::Relaxed);
+        info!(live, bytes, "the log of sessions is written anew");
         Ok(())
     }
 

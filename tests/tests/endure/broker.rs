@@ -19,14 +19,19 @@ pub(crate) struct Muster(pub(crate) Server);
 
 impl Muster {
     pub(crate) fn start() -> Self {
-        Self(Server::start_with(&[
+        Self::start_with(&[])
+    }
+
+    pub(crate) fn start_with(more: &[&str]) -> Self {
+        let settings = [
             "listen.plain.off=false",
             "listen.plain.anonymous=true",
             // Room for all that is sent while a subscriber is away: nothing may be dropped.
             "sockets.queue=65500",
             "sockets.queue_bytes=1000000000",
             "sockets.sessions_bytes=2000000000",
-        ]))
+        ];
+        Self(Server::start_with(&[&settings[..], more].concat()))
     }
 }
 

@@ -144,6 +144,19 @@ fn no_acknowledged_message_is_lost_and_none_of_qos_2_comes_twice() {
     assert!(told.broken.is_empty(), "{}\n{}", told.summary, first(&told));
 }
 
+/// The same where the log of sessions is written anew all the time: kills come during that, too.
+#[test]
+fn a_log_that_is_written_anew_loses_nothing() {
+    let mut broker = Muster::start_with(&["sockets.sessions_log=20000"]);
+    let kills = number("RENEWAL_KILLS", 6);
+    let told = play(&mut broker, kills, Chance::told(), PATIENCE);
+    assert!(told.broken.is_empty(), "{}\n{}", told.summary, first(&told));
+    let anew = broker.0.log();
+    let anew = anew.matches("the log of sessions is written anew").count();
+    println!("{anew} times written anew");
+    assert!(anew >= 2, "it was written anew {anew} times");
+}
+
 /// Nobody is killed, but publishers and subscribers lose their connections all the time.
 #[test]
 fn clients_that_lose_their_connections_lose_no_message() {

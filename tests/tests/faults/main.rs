@@ -11,4 +11,5 @@ mod orders;
 mod postgres;
 mod pressure;
 mod scene;
+mod sessions;
 mod slow;

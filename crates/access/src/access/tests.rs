@@ -3,6 +3,7 @@
 mod bounds;
 mod channels;
 mod guests;
+mod log;
 mod orders;
 mod routing;
 mod sessions;

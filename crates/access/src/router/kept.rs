@@ -165,3 +165,16 @@ impl Router {
 pub(crate) fn epoch(now: model::id::Time) -> Millis {
     u64::try_from(now.0).unwrap_or(0)
 }
+
+#[cfg(test)]
+impl Router {
+    /// All retained messages.
+    pub(crate) fn all_retained(&self) -> Vec<Arc<wire::mqtt::Message>> {
+        self.retained.lock().messages.values().cloned().collect()
+    }
+
+    /// All wills.
+    pub(crate) fn all_vows(&self) -> Vec<Arc<crate::will::Vow>> {
+        self.vows.lock().values().cloned().collect()
+    }
+}
