@@ -22,13 +22,13 @@ test: ## all tests: unit, contract, and end to end with the real SDKs
 	tools/setup build clients postgres package scan device
 	$(CARGO) build --workspace --all-targets
 	$(CARGO) test --workspace --quiet
-	MUSTER_CARRIERS=1 $(CARGO) test --quiet -p device --features pkcs11
+	MUSTER_CARRIERS=1 $(CARGO) test --quiet -p device --features pkcs11,tpm
 
 check: ## formatting, lints, arrows between rooms, licences
-	tools/setup build
+	tools/setup build device
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --quiet
-	$(CARGO) clippy -p device --all-targets --features pkcs11 --quiet
+	$(CARGO) clippy -p device --all-targets --features pkcs11,tpm --quiet
 	$(CARGO) xtask tidy
 	$(MAKE) deny
 

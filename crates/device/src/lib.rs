@@ -6,13 +6,14 @@
 //! firmware already has. The room stands on `credential` alone and knows nothing of the server; its
 //! face for C is `device-c`.
 //!
-//! With the feature `pkcs11`, and then with the standard library, a key may live in a secure element.
+//! With the standard library and a feature of its own, a key may live in a secure element (`pkcs11`)
+//! or be sealed by a TPM (`tpm`).
 
 #![no_std]
 
 #[cfg(test)]
 extern crate alloc;
-#[cfg(feature = "pkcs11")]
+#[cfg(any(feature = "pkcs11", feature = "tpm"))]
 extern crate std;
 
 #[cfg(any(test, fuzzing))]
@@ -22,6 +23,8 @@ pub mod id2;
 #[cfg(feature = "pkcs11")]
 pub mod pkcs11;
 pub mod sign;
+#[cfg(feature = "tpm")]
+pub mod tpm;
 
 /// What a carrier of keys implements and speaks of.
 pub use credential::{

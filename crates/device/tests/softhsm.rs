@@ -4,7 +4,10 @@
 //! that a fault.
 
 #![cfg(feature = "pkcs11")]
-#![expect(clippy::unwrap_used, reason = "the helpers of a test fail as the test does")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "the helpers of a test fail as the test does"
+)]
 
 use credential::{
     Secret,
