@@ -9,6 +9,7 @@
 mod archives;
 mod containers;
 mod filesystems;
+mod handmade;
 mod hostile;
 mod source;
 mod streams;
