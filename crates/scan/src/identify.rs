@@ -145,6 +145,9 @@ fn patterns() -> &'static Patterns {
     })
 }
 
+/// Patterns begin up to so far before their literals.
+const BACK: usize = 8;
+
 fn banners(
     chain: &str,
     offset: usize,
@@ -165,7 +168,7 @@ fn banners(
             whole.push(hit.pattern().as_usize());
         }
         // The pattern's match holds the literal.
-        let from = hit.start().saturating_sub(rule.back);
+        let from = hit.start().saturating_sub(rule.back.max(BACK));
         let (from, window) = if rule.whole {
             (0, bytes)
         } else {

@@ -57,7 +57,7 @@ fn banners_of_programs() {
          echo 'int api(void);int main(void){{return api();}}' > m.c; \
          gcc -s -o root/busybox a.c m.c; \
          c 'SSH-2.0-dropbear_2017.75' > a.c; gcc -s -o root/dropbear a.c m.c; \
-         c 'lighttpd/1.4.39' 'OpenSSH_7.4p1' > a.c; gcc -s -o root/web a.c m.c; \
+         c 'lighttpd/1.4.39' 'OpenSSH_7.4p1' 'OpenSSH_6.6.1*' 'OpenSSH_2.5.0p1*,OpenSSH_2.5.1p1*' > a.c; gcc -s -o root/web a.c m.c; \
          ln -s busybox root/gzip; ln -s busybox root/wget"
     )]);
     assert_eq!(
@@ -78,6 +78,27 @@ fn banners_of_programs() {
     assert_eq!(
         found[3].cpe_name(),
         "cpe:2.3:a:openbsd:openssh:7.4:p1:*:*:*:*:*:*"
+    );
+}
+
+/// Texts that begin before what is looked for.
+#[test]
+fn banners_with_something_before_them() {
+    let found = image(&[&format!(
+        "{C} c first ' deflate 1.2.8 Copyright 1995-2013 Jean-loup Gailly ' > a.c; \
+         gcc -s -shared -fPIC -Wl,-soname,libz.so.1 -o root/usr/lib/libz.so.1 a.c; \
+         c first 'jq-1.5' 'Wget/1.16.3' 'curl 7.40.0 (mips)' 'avahi 0.6.31' > a.c; \
+         echo 'int main(void){{return api();}}' >> a.c; gcc -s -o root/tools a.c"
+    )]);
+    assert_eq!(
+        names(&found),
+        [
+            ("avahi", "0.6.31"),
+            ("curl", "7.40.0"),
+            ("jq", "1.5"),
+            ("wget", "1.16.3"),
+            ("zlib", "1.2.8")
+        ]
     );
 }
 

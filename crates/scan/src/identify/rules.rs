@@ -13,7 +13,7 @@ pub(super) struct Rule {
     /// Must stand in the file; part of what `pattern` matches.
     pub(super) literal: &'static str,
     pub(super) pattern: &'static str,
-    /// How far before the literal the pattern may begin.
+    /// How far before the literal the pattern may begin, where that is more than a few bytes.
     pub(super) back: usize,
     /// The stem of the library that it is: other files that need it only quote it.
     pub(super) lib: Option<&'static str>,
@@ -176,11 +176,12 @@ pub(super) static RULES: &[Rule] = &[
         "Dropbear ",
         r"Dropbear (?:server|SSH client|multi-purpose)[^\n\x00]{0,24}v(\d+\.\d+)",
     ),
+    // It also holds patterns of its peers' names, such as OpenSSH_6.6.1*.
     program(
         "openssh",
         OPENSSH,
         "OpenSSH_",
-        r"OpenSSH_(\d+\.\d+(?:\.\d+)?(?:p\d+)?)",
+        r"OpenSSH_(\d+\.\d+(?:\.\d+)?p\d+)[ \n\x00]",
     ),
     library(
         "openssl",
@@ -277,7 +278,7 @@ pub(super) static RULES: &[Rule] = &[
         "libcurl",
         &["Curl_", "easy handle already used in multi handle"],
     ),
-    program("curl", CURL, "curl ", r"(?:^|\x00)curl (\d+\.\d+\.\d+) \("),
+    program("curl", CURL, "curl ", r"\x00curl (\d+\.\d+\.\d+) \("),
     program(
         "lighttpd",
         &[("lighttpd", "lighttpd")],

@@ -12,6 +12,10 @@ const TEN_YEARS: i64 = 3653 * 86_400;
 const MOST: usize = 400;
 
 pub(super) fn look(scene: &Scene<'_>, look: &Look<'_>, found: &mut Vec<Finding>) {
+    // GnuTLS tests itself with keys that everybody has.
+    if look.elf.as_ref().is_some_and(|elf| elf.is("libgnutls")) {
+        return;
+    }
     for at in memmem::find_iter(look.bytes, BEGIN.as_bytes()).take(MOST) {
         let rest = &look.bytes[at..look.bytes.len().min(at + (64 << 10))];
         let Some((label, body)) = armoured(rest) else {
@@ -115,7 +119,8 @@ fn certificate(scene: &Scene<'_>, look: &Look<'_>, der: &[u8], found: &mut Vec<F
     if WEAK.contains(&algorithm.as_str()) && !own {
         tell("CertWeakSig", "签名算法", "signature algorithm", algorithm);
     }
-    if own {
+    // Among the roots that a device trusts every one is signed by itself.
+    if own && !is_trust_store(look) {
         tell("CertSelfSigned", "签发者", "issuer", subject.clone());
     }
     if let Ok(key) = certificate.public_key().parsed() {
@@ -134,4 +139,15 @@ fn certificate(scene: &Scene<'_>, look: &Look<'_>, der: &[u8], found: &mut Vec<F
             tell("WeakKey", "密钥", "key", weak);
         }
     }
+}
+
+fn is_trust_store(look: &Look<'_>) -> bool {
+    const BUNDLE: usize = 5;
+    let path = &look.file.path;
+    path.contains("/ssl/certs/")
+        || path.contains("ca-certificates")
+        || memmem::find_iter(look.bytes, b"-----BEGIN CERTIFICATE")
+            .take(BUNDLE + 1)
+            .count()
+            > BUNDLE
 }

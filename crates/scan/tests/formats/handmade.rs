@@ -131,7 +131,11 @@ fn squashfs3(big: bool, content: &[u8]) -> Vec<u8> {
         .number(uids, 8)
         .number(u64::MAX, 8);
     assert_eq!(out.bytes.len() as u64, HEAD);
-    out.raw(&data).raw(&inodes).raw(&folders).number(0, 4).number(0, 4);
+    out.raw(&data)
+        .raw(&inodes)
+        .raw(&folders)
+        .number(0, 4)
+        .number(0, 4);
     out.bytes.resize(out.bytes.len().div_ceil(4096) * 4096, 0);
     out.bytes
 }
