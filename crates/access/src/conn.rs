@@ -23,6 +23,7 @@ use futures_util::{StreamExt, future::BoxFuture, stream::FuturesOrdered};
 use hub::edge::{Dialect, Inbound, Profile, Session, Uplink, Verb};
 use model::{error::Fault, port::CloseReason};
 use std::{
+    collections::HashSet,
     future::Future,
     pin::Pin,
     sync::Arc,
@@ -54,6 +55,7 @@ impl Done {
         let result = Ok(Uplink {
             replies: Vec::new(),
             fan_out: true,
+            came: false,
         });
         Self {
             ticket,
@@ -151,11 +153,7 @@ impl End {
             Self::Broken(_) => "the device broke the protocol",
             Self::NotAllowed => "the device published without a right to",
             Self::Failed => "the server could not store a message",
-            Self::Told(CloseReason::TakenOver) => "the device connected again",
-            Self::Told(CloseReason::Disabled) => "the device was disabled",
-            Self::Told(CloseReason::Deleted) => "the device was deleted",
-            Self::Told(CloseReason::CredentialReset) => "the credential was reset",
-            Self::Told(CloseReason::Stopping) => "the server stops",
+            Self::Told(reason) => told(reason),
         }
     }
 
@@ -171,9 +169,24 @@ impl End {
             Self::Told(CloseReason::TakenOver) => Some(ReasonCode::SessionTakenOver),
             Self::Told(CloseReason::Stopping) => Some(ReasonCode::ServerShuttingDown),
             Self::Told(
-                CloseReason::Disabled | CloseReason::Deleted | CloseReason::CredentialReset,
+                CloseReason::Disabled
+                | CloseReason::Deleted
+                | CloseReason::CredentialReset
+                | CloseReason::Unbound,
             ) => Some(ReasonCode::AdministrativeAction),
         }
+    }
+}
+
+/// Why the server ends a session, for the journal of the device.
+pub(crate) fn told(reason: CloseReason) -> &'static str {
+    match reason {
+        CloseReason::TakenOver => "the device connected again",
+        CloseReason::Disabled => "the device was disabled",
+        CloseReason::Deleted => "the device was deleted",
+        CloseReason::CredentialReset => "the credential was reset",
+        CloseReason::Unbound => "the device was unbound from its gateway",
+        CloseReason::Stopping => "the server stops",
     }
 }
 
@@ -463,7 +476,7 @@ impl<S: Duplex> Conn<S> {
     }
 
     /// Acknowledges a message and hands out what came of it.
-    fn finish(&self, done: Done) -> Result<(), End> {
+    fn finish(&mut self, done: Done) -> Result<(), End> {
         let uplink = match done.result {
             Ok(uplink) => uplink,
             Err(fault) => {
@@ -476,6 +489,7 @@ impl<S: Duplex> Conn<S> {
             tells_of_others: self.version.is_v5() && matches!(self.client, Client::Guest { .. }),
             vow: None,
         };
+        let came = uplink.came;
         hand_out(
             &self.gate,
             &self.router,
@@ -484,6 +498,9 @@ impl<S: Duplex> Conn<S> {
             done.publish,
             uplink,
         );
+        if came {
+            self.see_to_commands(Errand::Look);
+        }
         Ok(())
     }
 
@@ -513,6 +530,16 @@ impl<S: Duplex> Conn<S> {
         let id = self.client.id();
         self.router.subscribe(&self.seat, id, request, &verdicts);
         if verdicts.iter().any(|verdict| !verdict.is_error()) {
+            if let Client::Device { session, dialect } = &self.client {
+                let filters = request.filters.iter();
+                let riders = filters.filter_map(|line| {
+                    let rider = dialect.rider(session, line.filter.pattern())?;
+                    Some(rider.iot_id.clone())
+                });
+                for rider in riders.collect::<HashSet<_>>() {
+                    self.gate.desk.rider_due(&rider);
+                }
+            }
             self.see_to_commands(Errand::Look);
         }
     }
@@ -528,6 +555,7 @@ impl<S: Duplex> Conn<S> {
             self.commands = Some(Box::pin(commands::run(
                 errand,
                 self.gate.clone(),
+                self.router.clone(),
                 self.seat.clone(),
                 session.clone(),
                 dialect.clone(),

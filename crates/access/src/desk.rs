@@ -1,12 +1,15 @@
 //! What connections ask of the hub once a dialect has let a device in.
 
 use async_trait::async_trait;
-use hub::{Hub, edge::Session};
+use hub::{Hub, edge::Session, rider::Due};
 use model::{
     command::Command,
     error::Fault,
-    id::{CommandId, IotId},
+    id::{CommandId, IotId, SessionId},
+    port::CloseReason,
+    topo::Notice,
 };
+use std::sync::Arc;
 
 /// The hub's verbs that are the same for every dialect. A trait, so that tests of sockets need no
 /// store.
@@ -30,6 +33,37 @@ pub(crate) trait Desk: Send + Sync {
     fn dropped(&self, reason: &'static str, count: u64);
     /// Counts a login that failed too often to be answered at once.
     fn throttled(&self, answer: &'static str);
+    /// `Hub::rider_carrier`.
+    fn carrier(&self, _sub: &IotId) -> Option<IotId> {
+        None
+    }
+    /// `Hub::rider_due`.
+    fn rider_due(&self, _sub: &IotId) -> Option<IotId> {
+        None
+    }
+    /// `Hub::rider_part`.
+    fn rider_part(
+        &self,
+        _sub: &IotId,
+        _session: Option<SessionId>,
+        _reason: CloseReason,
+    ) -> Option<IotId> {
+        None
+    }
+    /// `Hub::rider_notice`.
+    fn notice(&self, _gateway: &IotId, _notice: Notice) -> bool {
+        false
+    }
+    /// `Hub::rider_given`.
+    fn rider_given(&self, _gateway: &Session, _rider: &Arc<Session>, _command: CommandId) {}
+    /// `Hub::rider_whose`.
+    fn rider_whose(&self, _gateway: &Session, _command: CommandId) -> Option<Arc<Session>> {
+        None
+    }
+    /// `Hub::riders_due`.
+    fn riders_due(&self, _gateway: &Session) -> Vec<Due> {
+        Vec::new()
+    }
 }
 
 #[async_trait]
@@ -68,5 +102,38 @@ impl Desk for Hub {
 
     fn throttled(&self, answer: &'static str) {
         self.metrics().login_throttled(answer);
+    }
+
+    fn carrier(&self, sub: &IotId) -> Option<IotId> {
+        self.rider_carrier(sub)
+    }
+
+    fn rider_due(&self, sub: &IotId) -> Option<IotId> {
+        Hub::rider_due(self, sub)
+    }
+
+    fn rider_part(
+        &self,
+        sub: &IotId,
+        session: Option<SessionId>,
+        reason: CloseReason,
+    ) -> Option<IotId> {
+        Hub::rider_part(self, sub, session, reason)
+    }
+
+    fn notice(&self, gateway: &IotId, notice: Notice) -> bool {
+        self.rider_notice(gateway, notice)
+    }
+
+    fn rider_given(&self, gateway: &Session, rider: &Arc<Session>, command: CommandId) {
+        Hub::rider_given(self, gateway, rider, command);
+    }
+
+    fn rider_whose(&self, gateway: &Session, command: CommandId) -> Option<Arc<Session>> {
+        Hub::rider_whose(self, gateway, command)
+    }
+
+    fn riders_due(&self, gateway: &Session) -> Vec<Due> {
+        Hub::riders_due(self, gateway)
     }
 }

@@ -507,6 +507,44 @@ impl Router {
         state.carry_out(effects, &mut book);
     }
 
+    /// Ends subscriptions of a connection that it may not have any more.
+    pub(crate) fn review(
+        &self,
+        seat: &Arc<Seat>,
+        session: SessionId,
+        may: &(dyn Fn(&str) -> bool + Sync),
+    ) {
+        let mut book = seat.turn();
+        let mut state = seat.lock();
+        if state.live_session() != Some(session) {
+            return;
+        }
+        let held = state.mqtt.subscriptions().iter();
+        let lost: Vec<TopicFilter> = held
+            .map(|subscription| &subscription.filter)
+            .filter(|filter| !may(filter.pattern()))
+            .cloned()
+            .collect();
+        if lost.is_empty() {
+            return;
+        }
+        let gone = state.mqtt.revoke(&lost);
+        let mut routes = self.routes.write();
+        for subscription in &gone {
+            let filter = &subscription.filter;
+            routes.remove(filter, &Route::new(seat, filter));
+        }
+        drop(routes);
+        if let Some(turn) = &mut book {
+            for subscription in &gone {
+                turn.note(&Change::Unsubscribed {
+                    session: seat.session,
+                    filter: subscription.filter.clone(),
+                });
+            }
+        }
+    }
+
     /// Ends the connection of a device. One that is just being admitted finds the word when it
     /// arrives, so it is written down before we look.
     pub(crate) fn close(&self, iot_id: &IotId, session: Option<SessionId>, reason: CloseReason) {

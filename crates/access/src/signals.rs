@@ -1,7 +1,7 @@
 //! Words of other nodes, and of our own hub, to the connections that this node holds.
 
 use crate::{door::Gate, seat::message};
-use model::port::Signal;
+use model::port::{Audience, CloseReason, Signal};
 use std::sync::Arc;
 use tokio::sync::mpsc::Receiver;
 use tracing::{debug, error};
@@ -26,17 +26,38 @@ pub(crate) async fn pass_on(gate: Arc<Gate>, mut signals: Receiver<Signal>) {
 
 fn act(gate: &Gate, signal: Signal) {
     match signal {
-        Signal::CommandsWait { iot_id } => gate.devices.commands_wait(&iot_id),
+        // A sub-device has no seat: its gateway's connection does it.
+        Signal::CommandsWait { iot_id } => {
+            let whose = gate.desk.rider_due(&iot_id).unwrap_or(iot_id);
+            gate.devices.commands_wait(&whose);
+        }
         Signal::Close {
             iot_id,
             session,
             reason,
-        } => gate.devices.close(&iot_id, session, reason),
+        } => {
+            if let Some(gateway) = gate.desk.rider_part(&iot_id, session, reason) {
+                gate.devices.commands_wait(&gateway);
+            }
+            // The device may sit here by itself as well, or be about to; unless it is only its
+            // gateway that it loses.
+            if reason != CloseReason::Unbound {
+                gate.devices.close(&iot_id, session, reason);
+            }
+        }
+        Signal::Notice { iot_id, notice } => {
+            if gate.desk.notice(&iot_id, notice) {
+                gate.devices.commands_wait(&iot_id);
+            }
+        }
         Signal::Call {
             iot_id,
             topics,
             payload,
-        } => gate.count(gate.devices.call(&iot_id, topics, &payload)),
+        } => {
+            let whose = gate.desk.carrier(&iot_id).unwrap_or(iot_id);
+            gate.count(gate.devices.call(&whose, topics, &payload));
+        }
         Signal::Publish {
             to,
             topic,
@@ -44,11 +65,22 @@ fn act(gate: &Gate, signal: Signal) {
             qos,
             system,
         } => match message(topic, payload, qos) {
-            Some(message) => match gate.devices.announce(&to, &Arc::new(message), system) {
-                Ok((tally, _)) => gate.count(tally),
-                Err(reason) => debug!(?reason, "a message is not handed on"),
-            },
+            Some(message) => {
+                let to = carried(gate, to);
+                match gate.devices.announce(&to, &Arc::new(message), system) {
+                    Ok((tally, _)) => gate.count(tally),
+                    Err(reason) => debug!(?reason, "a message is not handed on"),
+                }
+            }
             None => debug!("a message for a topic that cannot be"),
         },
+    }
+}
+
+/// Who gets a message for a sub-device: whoever carries it.
+fn carried(gate: &Gate, to: Audience) -> Audience {
+    match &to {
+        Audience::Device(id) => gate.desk.carrier(id).map_or(to, Audience::Device),
+        Audience::Product(_) => to,
     }
 }

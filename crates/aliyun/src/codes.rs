@@ -4,3 +4,4 @@ pub mod alink;
 pub mod business;
 pub mod gateway;
 pub mod shadow;
+pub mod topology;

@@ -5,6 +5,7 @@
 //! authentication service that some devices call before they connect.
 
 mod alink;
+mod gateway;
 mod hello;
 pub mod http;
 mod rights;
@@ -21,6 +22,7 @@ pub use topics::TOPIC_MAX;
 
 use crate::codes::alink as codes;
 use async_trait::async_trait;
+use gateway::Whose;
 use hello::{Bounds, Form};
 use hub::{
     Hub,
@@ -37,6 +39,7 @@ use model::{
     error::{AdmitError, Fault},
     port::CloseReason,
     product::MqttExtras,
+    topo::Notice,
 };
 use serde::Serialize;
 use std::sync::Arc;
@@ -224,6 +227,15 @@ impl Dialect for Alink {
     }
 
     fn may(&self, session: &Session, verb: Verb, topic: &str) -> bool {
+        let rider;
+        let session = match gateway::whose(&self.hub, session, topic) {
+            Whose::Own => session,
+            Whose::Rider(found) => {
+                rider = found;
+                &*rider
+            }
+            Whose::Stranger(owner) => return gateway::stranger_may(&owner, verb, topic),
+        };
         let may = rights::system(&session.device, verb, topic).unwrap_or_else(|| {
             let now = self.hub.product_now(&session.device.product);
             let product = now.as_ref().unwrap_or(&session.product);
@@ -240,11 +252,35 @@ impl Dialect for Alink {
     }
 
     fn extras(&self, session: &Session, topic: &str) -> bool {
-        rights::system(&session.device, Verb::Publish, topic).is_none()
+        let system = |device| rights::system(device, Verb::Publish, topic).is_some();
+        match gateway::whose(&self.hub, session, topic) {
+            Whose::Own => !system(&session.device),
+            Whose::Rider(rider) => !system(&rider.device),
+            Whose::Stranger(_) => false,
+        }
     }
 
     async fn uplink(&self, session: &Session, inbound: Inbound) -> Result<Uplink, Fault> {
-        uplink::take(&self.hub, session, &inbound).await
+        match gateway::whose(&self.hub, session, &inbound.topic) {
+            Whose::Own => uplink::take(&self.hub, session, &inbound).await,
+            Whose::Rider(rider) => uplink::take(&self.hub, &rider, &inbound).await,
+            Whose::Stranger(owner) => Ok(gateway::unheard(&self.hub, session, &owner, &inbound)),
+        }
+    }
+
+    fn rider(&self, session: &Session, topic: &str) -> Option<Arc<Session>> {
+        match gateway::whose(&self.hub, session, topic) {
+            Whose::Rider(rider) => Some(rider),
+            Whose::Own | Whose::Stranger(_) => None,
+        }
+    }
+
+    fn parted(&self, gateway: &Session, sub: &Session, reason: CloseReason) -> Vec<Outbound> {
+        gateway::parted(&self.hub, gateway, sub, reason)
+    }
+
+    fn notice(&self, gateway: &Session, notice: &Notice) -> Vec<Outbound> {
+        alink::topology::write(&gateway.device, notice, self.hub.now())
     }
 
     fn farewell(&self, session: &Session, reason: CloseReason) -> Vec<Outbound> {

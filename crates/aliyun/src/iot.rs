@@ -23,6 +23,7 @@ mod tag;
 mod thing_model;
 mod time;
 mod topic;
+mod topo;
 
 use crate::codes::{
     business::{self, Business, Family},
@@ -131,6 +132,7 @@ pub fn actions() -> impl Iterator<Item = &'static Action> {
         desired::ROWS,
         shadow::ROWS,
         device_tag::ROWS,
+        topo::ROWS,
     ]
     .into_iter()
     .flatten()

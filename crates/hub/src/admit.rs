@@ -75,7 +75,10 @@ impl Hub {
     /// `AdmitError`.
     pub async fn device_admit(&self, claim: Claim, marks: u32) -> Result<Session, AdmitError> {
         let result = match self.prove(&claim).await {
-            Ok((device, product)) => self.session_open(device, product, claim.peer, marks).await,
+            Ok((device, product)) => {
+                self.session_open(device, product, claim.peer, marks, None)
+                    .await
+            }
             Err(error) => Err(error),
         };
         self.admitted("device.login", &claim, &result).await;
@@ -94,7 +97,7 @@ impl Hub {
         marks: u32,
     ) -> Result<Session, AdmitError> {
         let result = match self.token_prove(id, token).await {
-            Ok((device, product)) => self.session_open(device, product, peer, marks).await,
+            Ok((device, product)) => self.session_open(device, product, peer, marks, None).await,
             Err(error) => Err(error),
         };
         // A name that was not proven may be anything of any length.
@@ -125,7 +128,7 @@ impl Hub {
         result
     }
 
-    async fn prove(&self, claim: &Claim) -> Result<(Device, Arc<Product>), AdmitError> {
+    pub(crate) async fn prove(&self, claim: &Claim) -> Result<(Device, Arc<Product>), AdmitError> {
         let Some(product) = self.shelf_product(&claim.device.product).await? else {
             return Err(self.refuse_unknown(claim, AdmitError::NoSuchProduct)?);
         };
@@ -200,7 +203,12 @@ impl Hub {
         Ok(error)
     }
 
-    async fn admitted<T: Sync>(&self, action: &str, claim: &Claim, result: &Result<T, AdmitError>) {
+    pub(crate) async fn admitted<T: Sync>(
+        &self,
+        action: &str,
+        claim: &Claim,
+        result: &Result<T, AdmitError>,
+    ) {
         let name = claim.device.to_string();
         let scheme = claim.evidence.scheme();
         self.gate(action, scheme, &claim.peer, &name, result.as_ref().err())

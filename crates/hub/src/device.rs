@@ -19,6 +19,7 @@ use model::{
     id::{DeviceKey, DeviceName, IotId, ProductKey, Time},
     port::{Change, CloseReason, DeviceFilter, Insert, NewDevice, SecretId},
     product::Product,
+    topo::Turn,
 };
 use std::{
     collections::{BTreeMap, HashSet},
@@ -356,6 +357,11 @@ impl Hub {
                 false => What::Enabled,
             };
             self.fact(&device.key, &device.iot_id, what).await?;
+            let turn = match disabled {
+                true => Turn::Disabled,
+                false => Turn::Enabled,
+            };
+            self.topo_tell(&device, turn).await?;
         }
         Ok(device)
     }
@@ -370,12 +376,17 @@ impl Hub {
         // Before, so that a crash leaves nothing of a device that nobody can delete again; and
         // after, for what a connection that was still open made meanwhile.
         self.ota_forget(&device.iot_id).await?;
+        let gateway = self.topo_forget(&device).await?;
         if !self.ports.devices.remove(&device.iot_id).await? {
             return Err(DeviceError::NotFound);
         }
         self.session_end(&device, CloseReason::Deleted).await?;
         self.ota_forget(&device.iot_id).await?;
         self.device_forget(&device).await?;
+        if let Some(gateway) = gateway {
+            self.topo_news(&gateway, Turn::Deleted, vec![device.key.clone()])
+                .await?;
+        }
         self.fact(&device.key, &device.iot_id, What::Deleted)
             .await?;
         Ok(())

@@ -8,6 +8,7 @@ use model::{
     id::{DeviceKey, IotId, SessionId},
     port::CloseReason,
     product::Product,
+    topo::Notice,
 };
 use std::{net::IpAddr, sync::Arc};
 
@@ -151,6 +152,19 @@ pub struct Session {
     pub peer: Peer,
     /// What the dialect wants to remember of the login.
     pub marks: u32,
+    /// Whose connection it uses, when it is a sub-device.
+    pub via: Option<Via>,
+}
+
+/// The gateway whose connection a sub-device uses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Via {
+    /// The gateway's connection.
+    pub session: SessionId,
+    /// The gateway.
+    pub device: DeviceKey,
+    /// The gateway.
+    pub iot_id: IotId,
 }
 
 /// What a device wants with a topic.
@@ -193,6 +207,8 @@ pub struct Uplink {
     pub replies: Vec<Outbound>,
     /// Whether the message itself goes to those who subscribe to its topic.
     pub fan_out: bool,
+    /// Whether somebody came in through it, for whom commands may wait.
+    pub came: bool,
 }
 
 /// One vendor's way to speak with devices.
@@ -217,4 +233,16 @@ pub trait Dialect: Send + Sync {
     }
     /// A command in this vendor's words.
     fn downlink(&self, session: &Session, command: &Command) -> Vec<Outbound>;
+    /// The sub-device, connected through this session, whose topic or filter it is.
+    fn rider(&self, _session: &Session, _topic: &str) -> Option<Arc<Session>> {
+        None
+    }
+    /// What a gateway is told when the session of a sub-device ends against its will.
+    fn parted(&self, _gateway: &Session, _sub: &Session, _reason: CloseReason) -> Vec<Outbound> {
+        Vec::new()
+    }
+    /// What a gateway is told of what became of its sub-devices.
+    fn notice(&self, _gateway: &Session, _notice: &Notice) -> Vec<Outbound> {
+        Vec::new()
+    }
 }

@@ -394,11 +394,15 @@ impl Harvest {
             What::CommandAnswered {
                 order:
                     Order::SetProperties(_)
+                    | Order::BindSubs(_)
                     | Order::Upgrade(_)
                     | Order::Configure(_)
                     | Order::SendLog(_),
                 ..
             }
+            | What::TopologyAdded { .. }
+            | What::TopologyRemoved { .. }
+            | What::DevicesFound { .. }
             | What::Registered
             | What::Activated
             | What::Disabled
@@ -474,6 +478,9 @@ fn kind_of(what: &What) -> &'static str {
         What::CommandAnswered { .. } => "command_answered",
         What::UpgradeMoved { .. } => "upgrade_moved",
         What::MessagePublished { .. } => "message_published",
+        What::TopologyAdded { .. } => "topology_added",
+        What::TopologyRemoved { .. } => "topology_removed",
+        What::DevicesFound { .. } => "devices_found",
     }
 }
 

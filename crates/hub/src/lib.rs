@@ -23,8 +23,10 @@ pub mod link;
 pub mod message;
 pub mod metrics;
 pub mod ota;
+pub mod pack;
 pub mod product;
 pub mod property;
+pub mod rider;
 pub mod service;
 pub mod shadow;
 pub mod shelf;
@@ -33,6 +35,7 @@ mod stage;
 pub mod sweep;
 pub mod tag;
 pub mod thing_model;
+pub mod topo;
 pub mod trace;
 pub mod transfer;
 pub mod vault;
@@ -63,6 +66,7 @@ pub struct Hub {
     pub(crate) pace: history::Pace,
     links_at: OnceLock<String>,
     pub(crate) pacer: ota::Pacer,
+    pub(crate) riders: rider::Riders,
     sessions: AtomicU64,
 }
 
@@ -115,6 +119,7 @@ impl Hub {
             pace: history::Pace::default(),
             links_at: OnceLock::new(),
             pacer: ota::Pacer::default(),
+            riders: rider::Riders::default(),
             sessions: AtomicU64::new(u64::from_be_bytes(first)),
         };
         hub.audit_open().await?;

@@ -37,6 +37,14 @@ pub struct Limits {
     pub commands: usize,
     /// How long a caller waits for a synchronous service, in milliseconds (spec/cloud-api.md §2).
     pub call_wait: i64,
+    /// Sub-devices a gateway may have, and have online at once (seed 001 §2, §6.4).
+    pub sub_devices: u64,
+    /// Logins of one sub-device in a minute (seed 001 §5, code 429).
+    pub sub_logins: usize,
+    /// Events of one device in a gateway's batch (seed 001 §6.5).
+    pub pack_events: usize,
+    /// Sub-devices in a gateway's batch (seed 001 §6.5).
+    pub pack_subs: usize,
     /// How long histories are kept, in milliseconds (spec/cloud-api.md §2: 30 days).
     pub history: i64,
     /// Points on one page of a history.
@@ -82,6 +90,10 @@ impl Default for Limits {
             command_life: 7 * DAY,
             commands: 100,
             call_wait: 8_000,
+            sub_devices: 1_500,
+            sub_logins: 5,
+            pack_events: 20,
+            pack_subs: 20,
             history: 30 * DAY,
             history_page: 50,
             users: 1_000,

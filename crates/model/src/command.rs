@@ -25,6 +25,8 @@ pub enum Order {
     SendLog(bool),
     /// Fetch this firmware and become its version.
     Upgrade(Box<Upgrade>),
+    /// Bind these sub-devices: a gateway is to send a request with their proofs.
+    BindSubs(Vec<DeviceKey>),
 }
 
 /// A document that devices fetch.

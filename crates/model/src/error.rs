@@ -289,6 +289,86 @@ pub enum PostError {
     Fault(#[from] Fault),
 }
 
+/// Why a gateway is refused what it asks for a sub-device.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum TopoError {
+    /// The request cannot be read, or is too long.
+    #[error("{0}")]
+    BadRequest(String),
+    /// The one who asks is of a product whose devices have no sub-devices.
+    #[error("only devices of a gateway product have sub-devices")]
+    NotGateway,
+    /// The device is of a product whose devices are gateways themselves.
+    #[error("a gateway cannot be a sub-device")]
+    NotSub,
+    /// A device as its own sub-device.
+    #[error("a device cannot be its own sub-device")]
+    BySelf,
+    /// There is no such device, or it belongs to another account.
+    #[error("there is no such device")]
+    NoSuchDevice,
+    /// There is no such product, or it belongs to another account.
+    #[error("there is no such product")]
+    NoSuchProduct,
+    /// The name breaks its rule.
+    #[error("{0}")]
+    BadName(String),
+    /// The proof does not match.
+    #[error("the proof does not match")]
+    BadProof,
+    /// The device was removed from the registry while it was bound to this gateway.
+    #[error("the device was deleted")]
+    Deleted,
+    /// The device is kept from connecting.
+    #[error("the device is disabled")]
+    Disabled,
+    /// The device is not bound to this gateway.
+    #[error("the device is not bound to this gateway")]
+    NotBound,
+    /// The device is bound to another gateway.
+    #[error("the device is bound to another gateway")]
+    BoundElsewhere,
+    /// The device has its secret already.
+    #[error("the device is active already")]
+    AlreadyActive,
+    /// The product does not let devices register themselves.
+    #[error("the product's devices may not register themselves")]
+    RegistrationOff,
+    /// The gateway has as many sub-devices as it may have.
+    #[error("the gateway has as many sub-devices as it may have")]
+    TooMany,
+    /// Too many logins.
+    #[error("too many logins; wait and try again")]
+    TooOften,
+    /// The sub-device is not connected through this gateway.
+    #[error("the sub-device is not connected through this gateway")]
+    NoSession,
+    /// Our own trouble.
+    #[error("the server could not do it")]
+    Fault(#[from] Fault),
+}
+
+impl From<AdmitError> for TopoError {
+    fn from(error: AdmitError) -> Self {
+        match error {
+            AdmitError::BadRequest(why) => Self::BadRequest(why),
+            AdmitError::BadProof
+            | AdmitError::TokenUnknown
+            | AdmitError::TokenExpired
+            | AdmitError::WrongScheme => Self::BadProof,
+            AdmitError::NoSuchDevice => Self::NoSuchDevice,
+            AdmitError::NoSuchProduct => Self::NoSuchProduct,
+            AdmitError::Deleted => Self::Deleted,
+            AdmitError::Disabled => Self::Disabled,
+            AdmitError::AlreadyActive => Self::AlreadyActive,
+            AdmitError::RegistrationOff => Self::RegistrationOff,
+            AdmitError::TooMany => Self::TooMany,
+            AdmitError::TooOften => Self::TooOften,
+            AdmitError::Fault(fault) => Self::Fault(fault),
+        }
+    }
+}
+
 impl From<BadId> for DeviceError {
     fn from(bad: BadId) -> Self {
         Self::BadRequest(bad.to_string())

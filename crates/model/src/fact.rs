@@ -101,6 +101,21 @@ pub enum What {
         #[serde(with = "as_base64")]
         payload: Bytes,
     },
+    /// Sub-devices were bound to the gateway.
+    TopologyAdded {
+        /// Which.
+        subs: Vec<DeviceKey>,
+    },
+    /// Sub-devices are not bound to the gateway any more.
+    TopologyRemoved {
+        /// Which.
+        subs: Vec<DeviceKey>,
+    },
+    /// The gateway found devices around it, and asks whether to bring them in.
+    DevicesFound {
+        /// Which.
+        devices: Vec<DeviceKey>,
+    },
 }
 
 /// Payload bytes are kept as base64 text, a third larger, not as a list of numbers.

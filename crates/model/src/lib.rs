@@ -18,3 +18,4 @@ pub mod id;
 pub mod port;
 pub mod product;
 pub mod thing;
+pub mod topo;

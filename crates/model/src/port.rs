@@ -13,6 +13,7 @@ use crate::{
     fact::Fact,
     id::{CommandId, DeviceKey, DeviceName, IotId, NodeId, Position, ProductKey, SessionId, Time},
     thing::EventKind,
+    topo::Notice,
 };
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -462,6 +463,13 @@ pub enum Signal {
         /// Whether an implicit subscription of one device covers it.
         system: bool,
     },
+    /// Tell a gateway what became of its sub-devices.
+    Notice {
+        /// The gateway.
+        iot_id: IotId,
+        /// The news.
+        notice: Notice,
+    },
 }
 
 /// Who gets a published message.
@@ -484,6 +492,8 @@ pub enum CloseReason {
     Deleted,
     /// Its credential was reset.
     CredentialReset,
+    /// It was a sub-device, and its gateway may not speak for it any more.
+    Unbound,
     /// The server stops.
     Stopping,
 }

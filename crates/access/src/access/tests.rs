@@ -246,6 +246,7 @@ impl Dialect for Simple {
                 product: Arc::new(product),
                 peer: hello.peer,
                 marks: 0,
+                via: None,
             },
             implicit: hello.client_id.contains("implicit"),
             profile: Self::profile(&hello.client_id),
@@ -272,6 +273,7 @@ impl Dialect for Simple {
                     system: true,
                 }],
                 fan_out: false,
+                came: false,
             }),
             Some("fault") => Err(Fault::passing("no disk")),
             Some("slow") => {
@@ -282,6 +284,7 @@ impl Dialect for Simple {
             _ => Ok(Uplink {
                 replies: Vec::new(),
                 fan_out: true,
+                came: false,
             }),
         }
     }

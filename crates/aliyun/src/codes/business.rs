@@ -77,6 +77,12 @@ pub enum Family {
     Message,
     /// Devices are called.
     Call,
+    /// Sub-devices are bound.
+    TopoAdd,
+    /// Sub-devices are unbound.
+    TopoRemove,
+    /// Topology is read.
+    TopoRead,
 }
 
 impl Family {
@@ -101,6 +107,9 @@ impl Family {
             Self::ServiceRead => "iot.device.QueryDeviceServiceHistoryFailed",
             Self::Message => "iot.messagebroker.PublishMessageFailed",
             Self::Call => "iot.messagebroker.RrpcFailed",
+            Self::TopoAdd => "iot.device.AddTopoRelationFailed",
+            Self::TopoRemove => "iot.device.RemoveTopoRelationFailed",
+            Self::TopoRead => "iot.device.QueryTopoRelationFailed",
         }
     }
 
@@ -141,6 +150,7 @@ pub fn device(error: &DeviceError, family: Family) -> Business {
         DeviceError::BadRequest(_) | DeviceError::Misfit(_) => family.failed(),
         DeviceError::TooMuch(_) => match family {
             Family::PropertyRead | Family::EventRead | Family::ServiceRead => PAGE,
+            Family::TopoAdd => "iot.device.TopoRelationCountExceeded",
             Family::ProductCreate
             | Family::ProductChange
             | Family::ProductRead
@@ -156,7 +166,9 @@ pub fn device(error: &DeviceError, family: Family) -> Business {
             | Family::PropertySet
             | Family::ServiceInvoke
             | Family::Message
-            | Family::Call => family.failed(),
+            | Family::Call
+            | Family::TopoRemove
+            | Family::TopoRead => family.failed(),
         },
         DeviceError::TooMany => "iot.device.DeviceCountExceeded",
         DeviceError::NoSuchBatch => "iot.device.DeviceApplyIsNotFound",
@@ -197,6 +209,10 @@ mod tests {
         "iot.prod.ProductCountExceedMax",
         "iot.prod.UpdateProductFailed",
         "iot.device.AlreadyExistedDeviceName",
+        "iot.device.AddTopoRelationFailed",
+        "iot.device.QueryTopoRelationFailed",
+        "iot.device.RemoveTopoRelationFailed",
+        "iot.device.TopoRelationCountExceeded",
         "iot.device.ApplyManyDevicesFailed",
         "iot.device.CreateDeviceFailed",
         "iot.device.CreateDeviceTaskIsRunning",
@@ -222,7 +238,7 @@ mod tests {
         "iot.messagebroker.TopicTemplateIsNotFound",
     ];
 
-    const FAMILIES: [Family; 19] = [
+    const FAMILIES: [Family; 22] = [
         Family::ProductCreate,
         Family::ProductChange,
         Family::ProductRead,
@@ -242,6 +258,9 @@ mod tests {
         Family::ServiceRead,
         Family::Message,
         Family::Call,
+        Family::TopoAdd,
+        Family::TopoRemove,
+        Family::TopoRead,
     ];
 
     fn words() -> String {

@@ -12,8 +12,11 @@ pub(crate) mod firmware;
 pub(crate) mod log;
 pub(crate) mod notice;
 pub(crate) mod ntp;
+pub(crate) mod pack;
 pub(crate) mod shadow;
+pub(crate) mod subs;
 pub(crate) mod tags;
+pub(crate) mod topology;
 
 use crate::codes::alink::{Code, SUCCESS};
 use bytes::Bytes;
@@ -31,6 +34,11 @@ impl Id<'_> {
     /// For requests without an id: clients that wait for a reply always send one, and a reply
     /// must have one.
     pub(crate) const NONE: Id<'static> = Id("\"0\"");
+
+    /// Its JSON text.
+    pub(crate) fn raw(&self) -> &RawValue {
+        serde_json::from_str(self.0).expect("an id is JSON text")
+    }
 }
 
 /// A request of a device.

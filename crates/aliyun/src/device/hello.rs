@@ -196,7 +196,7 @@ fn says_secure(id: &ClientId) -> Option<bool> {
     }
 }
 
-fn marks(id: &ClientId) -> u32 {
+pub(crate) fn marks(id: &ClientId) -> u32 {
     let ext = id.get("ext").and_then(|ext| ext.parse::<u8>().ok());
     let implicit = if id.get("_ss") == Some("1") {
         MARK_IMPLICIT

@@ -41,7 +41,7 @@ pub(crate) fn custom(device: &DeviceKey, classes: &[TopicClass], verb: Verb, top
 
 /// Gateways subscribe to the session topics of their sub-devices; the server sends there through
 /// the gateway's own connection only, so that nobody learns anything by it.
-fn gateway_session(filter: &str) -> bool {
+pub(crate) fn gateway_session(filter: &str) -> bool {
     let Some(rest) = filter.strip_prefix("/ext/session/") else {
         return false;
     };

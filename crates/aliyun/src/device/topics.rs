@@ -61,8 +61,41 @@ pub(crate) enum Ask {
     Log,
     /// Undo what was set up around the device; there is nothing.
     Reset,
+    /// Properties and events of a gateway and its sub-devices in one message.
+    Pack,
+    /// Properties and events of the past.
+    History,
+    /// What only gateways ask.
+    Gateway(Gateway),
     /// Something else, which the reply turns down, since clients wait for one.
     Unserved,
+}
+
+/// What a gateway asks for its sub-devices.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Gateway {
+    /// Their secrets.
+    Register,
+    /// Their secrets, with proofs of their products' secrets.
+    RegisterProven,
+    /// To forget them.
+    Unregister,
+    /// To bind them.
+    Add,
+    /// To unbind them.
+    Delete,
+    /// Who is bound.
+    Get,
+    /// To note that they are there.
+    Found,
+    /// To let one in.
+    Login,
+    /// To let one go.
+    Logout,
+    /// To let several in.
+    LoginMany,
+    /// To let several go.
+    LogoutMany,
 }
 
 /// Whose topics they are, which says how the fixed part goes on.
@@ -144,8 +177,8 @@ static EXCHANGES: &[Exchange] = &[
     // Thing model (seed 001 §6.5, §6.10).
     asks("/thing/event/property/post", Ask::Properties),
     asks("/thing/event/+/post", Ask::Event),
-    asks("/thing/event/property/history/post", Ask::Unserved),
-    asks("/thing/event/property/pack/post", Ask::Unserved),
+    asks("/thing/event/property/history/post", Ask::History),
+    asks("/thing/event/property/pack/post", Ask::Pack),
     asked("/thing/service/property/set", Up::Answer),
     asked("/thing/service/property/get", Up::Answer),
     asked("/thing/service/+", Up::Answer),
@@ -187,39 +220,42 @@ static EXCHANGES: &[Exchange] = &[
     asked("/thing/lan/prefix/update", Up::Notice),
     asked("/thing/lan/blacklist/update", Up::Notice),
     // Gateways (seed 001 §6.2 to §6.4, §6.7).
-    asks("/thing/sub/register", Ask::Unserved),
-    asks("/thing/sub/unregister", Ask::Unserved),
-    asks("/thing/proxy/provisioning/product_register", Ask::Unserved),
-    asks("/thing/topo/add", Ask::Unserved),
-    asks("/thing/topo/delete", Ask::Unserved),
-    asks("/thing/topo/get", Ask::Unserved),
-    asks("/thing/list/found", Ask::Unserved),
-    asked("/thing/topo/add/notify", Up::Notice),
+    asks("/thing/sub/register", Ask::Gateway(Gateway::Register)),
+    asks("/thing/sub/unregister", Ask::Gateway(Gateway::Unregister)),
+    asks(
+        "/thing/proxy/provisioning/product_register",
+        Ask::Gateway(Gateway::RegisterProven),
+    ),
+    asks("/thing/topo/add", Ask::Gateway(Gateway::Add)),
+    asks("/thing/topo/delete", Ask::Gateway(Gateway::Delete)),
+    asks("/thing/topo/get", Ask::Gateway(Gateway::Get)),
+    asks("/thing/list/found", Ask::Gateway(Gateway::Found)),
+    asked("/thing/topo/add/notify", Up::Answer),
     asked("/thing/topo/change", Up::Notice),
     asked("/thing/gateway/permit", Up::Notice),
     asked("/thing/model/config/push", Up::Notice),
     own(
         "/ext/session",
         "/combine/login",
-        Starts::Device(Up::Ask(Ask::Unserved)),
+        Starts::Device(Up::Ask(Ask::Gateway(Gateway::Login))),
         Answer::Reply,
     ),
     own(
         "/ext/session",
         "/combine/logout",
-        Starts::Device(Up::Ask(Ask::Unserved)),
+        Starts::Device(Up::Ask(Ask::Gateway(Gateway::Logout))),
         Answer::Reply,
     ),
     own(
         "/ext/session",
         "/combine/batch_login",
-        Starts::Device(Up::Ask(Ask::Unserved)),
+        Starts::Device(Up::Ask(Ask::Gateway(Gateway::LoginMany))),
         Answer::Reply,
     ),
     own(
         "/ext/session",
         "/combine/batch_logout",
-        Starts::Device(Up::Ask(Ask::Unserved)),
+        Starts::Device(Up::Ask(Ask::Gateway(Gateway::LogoutMany))),
         Answer::Reply,
     ),
     told(Whose::Device, "/ext/error", ""),
@@ -393,6 +429,28 @@ pub(crate) fn split<'t>(device: &DeviceKey, topic: &'t str) -> Option<(&'static 
             Whose::Device => level(level(rest, device.product.as_str())?, device.name.as_str())?,
         };
         (rest.is_empty() || rest.starts_with('/')).then_some((family, rest))
+    })
+}
+
+/// Whose topic or filter it is, be it a system topic or one of the product's own; `None` for those
+/// that are nobody's.
+pub(crate) fn owner(topic: &str) -> Option<DeviceKey> {
+    let devices = FAMILIES
+        .iter()
+        .filter(|family| family.whose == Whose::Device);
+    let mut rests = devices.filter_map(|family| topic.strip_prefix(family.at));
+    let rest = rests
+        .find(|rest| rest.starts_with('/'))
+        .or_else(|| (!reserved(topic)).then_some(topic))?;
+    let mut levels = rest.strip_prefix('/')?.split('/');
+    DeviceKey::parse(levels.next()?, levels.next()?).ok()
+}
+
+/// Whether a topic begins as those of the system do.
+fn reserved(topic: &str) -> bool {
+    FAMILIES.iter().any(|family| {
+        let first = family.at.split('/').nth(1);
+        topic.split('/').nth(1) == first
     })
 }
 

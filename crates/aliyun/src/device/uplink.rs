@@ -2,6 +2,7 @@
 
 use super::{
     alink::{self, Unreadable, answer, config, desired, firmware, log, ntp, shadow, tags},
+    gateway,
     topics::{self, Ask, Up},
 };
 use crate::codes::alink as codes;
@@ -43,7 +44,13 @@ async fn work(hub: &Hub, session: &Session, inbound: &Inbound) -> Result<Uplink,
     let Some(route) = topics::route(&session.device, &inbound.topic) else {
         return message(hub, session, inbound).await;
     };
+    let mut came = false;
     let reply = match route.up {
+        Up::Ask(Ask::Gateway(what)) => {
+            let (reply, let_in) = for_gateway(hub, session, inbound, what).await;
+            came = let_in;
+            reply
+        }
         Up::Ask(what) => ask(hub, session, inbound, what, route.variable).await?,
         Up::Answer => {
             let read = answer::read(&inbound.payload);
@@ -99,7 +106,32 @@ async fn work(hub: &Hub, session: &Session, inbound: &Inbound) -> Result<Uplink,
     Ok(Uplink {
         replies: replies.into_iter().collect(),
         fan_out: false,
+        came,
     })
+}
+
+/// What a gateway asks for its sub-devices: the payload of the reply, and whether somebody came in.
+async fn for_gateway(
+    hub: &Hub,
+    session: &Session,
+    inbound: &Inbound,
+    what: topics::Gateway,
+) -> (Option<Bytes>, bool) {
+    match alink::read(&inbound.payload, hub.limits().payload) {
+        Ok(request) => {
+            let answered = gateway::ask(hub, session, what, request.id, &request.params);
+            let (reply, came) = Box::pin(answered).await;
+            (request.wants_reply.then_some(reply), came)
+        }
+        Err(Unreadable(None)) => {
+            dropped(hub, session, inbound, "unreadable");
+            (None, false)
+        }
+        Err(Unreadable(Some(id))) => {
+            let why = "the message is not a JSON object, or it is too long";
+            (Some(alink::failed(id, codes::PARAMETER, Some(why))), false)
+        }
+    }
 }
 
 /// An Alink request, and the payload of its reply.
@@ -227,7 +259,9 @@ async fn ask(
             };
             told(id, inbound, posted.map(|()| Map::new()), codes::about)?
         }
-        Ask::Unserved => alink::failed(id, codes::NOT_SERVED, None),
+        Ask::Pack => gateway::batch(hub, session, inbound, false, id, &request.params).await?,
+        Ask::History => gateway::batch(hub, session, inbound, true, id, &request.params).await?,
+        Ask::Gateway(_) | Ask::Unserved => alink::failed(id, codes::NOT_SERVED, None),
     };
     Ok(request.wants_reply.then_some(reply))
 }
@@ -334,6 +368,7 @@ async fn message(hub: &Hub, session: &Session, inbound: &Inbound) -> Result<Upli
     Ok(Uplink {
         replies: Vec::new(),
         fan_out,
+        came: false,
     })
 }
 

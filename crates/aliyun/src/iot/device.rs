@@ -230,7 +230,11 @@ pub(super) async fn secrets(
 
 /// The secret of a device; empty for a caller who may not see it, and for a device that was
 /// deleted just now.
-async fn secret(ask: &Ask<'_>, permit: &Permit, key: &DeviceKey) -> Result<String, Refusal> {
+pub(super) async fn secret(
+    ask: &Ask<'_>,
+    permit: &Permit,
+    key: &DeviceKey,
+) -> Result<String, Refusal> {
     if !ask.may(READ_SECRET, &Resource::Device(key.clone())).await? {
         return Ok(String::new());
     }
@@ -257,18 +261,33 @@ async fn detail(ask: &Ask<'_>) -> Answer {
     let (permit, key) = ask.device().await?;
     let view = ask.hub.device_find(&permit, &key).await?;
     let secret = secret(ask, &permit, &key).await?;
-    let product = ask.hub.product_find(&permit, &key.product).await?.product;
+    let mut data = fold(ask, &permit, &view, &secret).await?;
+    data.insert("Owner".into(), true.into());
+    fields(json!({ "Data": data }))
+}
+
+/// All that is told of one device.
+pub(super) async fn fold(
+    ask: &Ask<'_>,
+    permit: &Permit,
+    view: &DeviceView,
+    secret: &str,
+) -> Result<Map<String, Value>, Refusal> {
     let device = &view.device;
-    let mut data = detailed(ask, &view, &product, &secret);
+    let product = ask
+        .hub
+        .product_find(permit, &device.key.product)
+        .await?
+        .product;
+    let mut data = detailed(ask, view, &product, secret);
     for (name, value) in [
-        ("Owner", true.into()),
         ("GmtOnline", time::local(device.online).into()),
         ("UtcOnline", time::utc(device.online).into()),
         ("IpAddress", device.address.as_str().into()),
     ] {
         data.insert(name.into(), value);
     }
-    fields(json!({ "Data": data }))
+    Ok(data)
 }
 
 /// What details of one and of several devices have in common.

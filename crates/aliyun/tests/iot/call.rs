@@ -11,7 +11,10 @@ impl Stage {
             Signal::Call {
                 topics, payload, ..
             } => Some((topics, payload.to_vec())),
-            Signal::Publish { .. } | Signal::CommandsWait { .. } | Signal::Close { .. } => None,
+            Signal::Publish { .. }
+            | Signal::CommandsWait { .. }
+            | Signal::Close { .. }
+            | Signal::Notice { .. } => None,
         })
         .await
     }

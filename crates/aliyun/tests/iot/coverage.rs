@@ -11,6 +11,7 @@ fn every_action_is_called_by_a_test() {
         include_str!("property.rs"),
         include_str!("thing_model.rs"),
         include_str!("things.rs"),
+        include_str!("topo.rs"),
     ]
     .concat();
     let missing: Vec<_> = aliyun::iot::actions()

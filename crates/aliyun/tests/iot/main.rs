@@ -11,3 +11,4 @@ mod property;
 mod stage;
 mod thing_model;
 mod things;
+mod topo;

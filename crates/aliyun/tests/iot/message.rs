@@ -16,7 +16,10 @@ impl Stage {
                 qos,
                 ..
             } => Some((to, topic, payload.to_vec(), qos)),
-            Signal::Call { .. } | Signal::CommandsWait { .. } | Signal::Close { .. } => None,
+            Signal::Call { .. }
+            | Signal::CommandsWait { .. }
+            | Signal::Close { .. }
+            | Signal::Notice { .. } => None,
         })
         .await
     }

@@ -107,7 +107,8 @@ impl Stage {
             Signal::Publish { .. }
             | Signal::Call { .. }
             | Signal::CommandsWait { .. }
-            | Signal::Close { .. } => None,
+            | Signal::Close { .. }
+            | Signal::Notice { .. } => None,
         })
         .await
     }

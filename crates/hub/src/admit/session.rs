@@ -2,7 +2,7 @@
 
 use crate::{
     Hub,
-    edge::{Channel, Peer, Session},
+    edge::{Channel, Peer, Session, Via},
 };
 use model::{
     device::Device,
@@ -18,12 +18,13 @@ use super::TRIES;
 
 impl Hub {
     /// Opens a session for a device that proved itself.
-    pub(super) async fn session_open(
+    pub(crate) async fn session_open(
         &self,
         device: Device,
         product: Arc<Product>,
         peer: Peer,
         marks: u32,
+        via: Option<Via>,
     ) -> Result<Session, AdmitError> {
         let (device, first) = self.device_activate(device).await?;
         let session = Session {
@@ -37,10 +38,23 @@ impl Hub {
             product,
             peer,
             marks,
+            via,
         };
-        let former = self.session_arrive(&session).await?;
+        // Before it arrives, so that whatever comes after finds it.
+        let replaced = self.riders.board(&session, self.limits.sub_devices)?;
+        let former = match self.session_arrive(&session).await {
+            Ok(former) => former,
+            Err(fault) => {
+                self.riders.alight(&session);
+                return Err(fault.into());
+            }
+        };
+        if let Some(replaced) = replaced {
+            self.session_leave(&replaced).await?;
+        }
         let opened = self.session_tell(&session, &device, first).await;
         if let Err(error) = opened {
+            self.riders.alight(&session);
             // Not "offline": it was never told to be online.
             if let Err(fault) = self.ports.presence.leave(&session.iot_id, session.id).await {
                 tracing::error!(%fault, device = %session.device, "a place was not given back");
@@ -88,6 +102,7 @@ impl Hub {
                 channel: Channel::Tcp,
             },
             marks,
+            via: None,
         }))
     }
 
@@ -98,6 +113,9 @@ impl Hub {
     /// # Errors
     /// Engine trouble.
     pub async fn session_leave(&self, session: &Session) -> Result<bool, Fault> {
+        if session.via.is_none() {
+            self.riders_leave(session).await?;
+        }
         let presence = &self.ports.presence;
         let left = presence.leave(&session.iot_id, session.id).await?;
         self.metrics.session_closed();

@@ -509,6 +509,12 @@ impl Session {
         gone
     }
 
+    /// Ends subscriptions without being asked to; gives back those that were there.
+    pub fn revoke(&mut self, filters: &[TopicFilter]) -> Vec<Subscription> {
+        let lost = |own: &mut Subscription| filters.contains(&own.filter);
+        self.subscriptions.extract_if(.., lost).collect()
+    }
+
     /// The subscriptions, oldest first.
     pub fn subscriptions(&self) -> &[Subscription] {
         &self.subscriptions

@@ -3,12 +3,16 @@
 use super::{
     config,
     firmware::{self, Link},
+    topology::names,
 };
 use bytes::Bytes;
 use hub::edge::Outbound;
-use model::command::{Command, Order};
+use model::{
+    command::{Command, Order},
+    id::DeviceKey,
+};
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 #[derive(Serialize)]
 struct Request<'a> {
@@ -38,6 +42,7 @@ pub(crate) fn write(link: Link<'_>, command: &Command) -> Outbound {
             input,
             sync,
         } => (format!("thing.service.{identifier}"), input, *sync),
+        Order::BindSubs(subs) => return ask_to_bind(command, subs),
     };
     request(command, &method, params, sync)
 }
@@ -59,6 +64,26 @@ fn request(command: &Command, method: &str, params: &Map<String, Value>, sync: b
     Outbound {
         topic,
         payload: Bytes::from(payload),
+        qos: 1,
+        system: true,
+    }
+}
+
+/// Asks a gateway to bind sub-devices (seed 001 §6.3).
+fn ask_to_bind(command: &Command, subs: &[DeviceKey]) -> Outbound {
+    let payload = json!({
+        "id": command.id.to_string(),
+        "version": "1.0",
+        "params": subs.iter().map(names).collect::<Vec<_>>(),
+        "method": "thing.topo.add.notify",
+    });
+    let device = &command.device;
+    Outbound {
+        topic: format!(
+            "/sys/{}/{}/thing/topo/add/notify",
+            device.product, device.name
+        ),
+        payload: payload.to_string().into(),
         qos: 1,
         system: true,
     }

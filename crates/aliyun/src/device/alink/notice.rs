@@ -9,7 +9,10 @@ pub(crate) fn word(reason: CloseReason) -> Option<&'static str> {
     match reason {
         CloseReason::Disabled => Some("disable"),
         CloseReason::Deleted => Some("delete"),
-        CloseReason::TakenOver | CloseReason::CredentialReset | CloseReason::Stopping => None,
+        CloseReason::TakenOver
+        | CloseReason::CredentialReset
+        | CloseReason::Unbound
+        | CloseReason::Stopping => None,
     }
 }
 
