@@ -2,5 +2,6 @@
 //! guesses at secrets beside devices that show theirs.
 
 mod fleet;
+mod start;
 mod storm;
 mod throttle;
