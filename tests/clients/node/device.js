@@ -1,6 +1,8 @@
 // The unmodified device SDKs for Node.js (alibabacloud-iot-device-sdk, aliyun-iot-device-sdk), led
 // by a test. Orders: {"do": "start", "sdk", "config"}, {"do": "post", "params"},
-// {"do": "event", "identifier", "params"}, {"do": "answer", "data"}, {"do": "stop"}.
+// {"do": "event", "identifier", "params"}, {"do": "answer", "data"}, {"do": "config"},
+// {"do": "tags", "tags"}, {"do": "untag", "names"}, {"do": "shadow"}, {"do": "reported", "state"},
+// {"do": "stop"}.
 const { orders, tell } = require('./lines');
 
 let device;
@@ -12,6 +14,8 @@ const does = {
     device.on('error', (error) => tell({ event: 'error', message: String(error) }));
     device.on('close', () => tell({ event: 'close' }));
     if (device.onProps) device.onProps((message) => tell({ event: 'prop_changed', message }));
+    if (device.onConfig) device.onConfig((message) => tell({ event: 'config_pushed', message }));
+    if (device.onShadow) device.onShadow((message) => tell({ event: 'shadow', message }));
     for (const name of services || []) {
       device.onService(name, (message, reply) => {
         tell({ event: 'service', identifier: name, message });
@@ -32,6 +36,23 @@ const does = {
   answer({ data }) {
     answer = data;
     tell({ event: 'answering' });
+  },
+  config() {
+    device.getConfig((reply) => tell({ event: 'config', reply }));
+  },
+  tags({ tags }) {
+    device.postTags(tags, (reply) => tell({ event: 'tagged', reply }));
+  },
+  untag({ names }) {
+    device.deleteTags(names, (reply) => tell({ event: 'untagged', reply }));
+  },
+  shadow() {
+    device.getShadow();
+    tell({ event: 'asking' });
+  },
+  reported({ state }) {
+    device.postShadow(state);
+    tell({ event: 'asking' });
   },
   stop() {
     device.end();

@@ -3,7 +3,8 @@
 Orders: {"do": "start", host, port, ca?, product, device, secret?, product_secret?, auth?, tsl?,
 clean?, protocol?, names?}, {"do": "post", params}, {"do": "event", identifier, params},
 {"do": "publish", topic, payload, qos?}, {"do": "subscribe", topic}, {"do": "answer", code, data},
-{"do": "stop"}.
+{"do": "shadow", reported, version}, {"do": "get_shadow"}, {"do": "tag", tags}, {"do": "untag", names},
+{"do": "calls", topic}, {"do": "stop"}.
 Events: what the SDK's callbacks were called with.
 """
 
@@ -65,6 +66,15 @@ def start(order):
         kit.thing_answer_service(identifier, request_id, answers["code"], answers["data"])
 
     kit.on_thing_call_service = called
+    kit.on_thing_shadow_get = lambda payload, _: tell(event="shadow", payload=payload)
+    kit.on_thing_device_info_update = lambda id, code, data, message, _: tell(event="tagged", code=code)
+    kit.on_thing_device_info_delete = lambda id, code, data, message, _: tell(event="untagged", code=code)
+
+    def rrpc(id, topic, payload, qos, _):
+        tell(event="called", topic=topic, payload=payload.decode())
+        kit.thing_answer_rrpc(id, "heard " + payload.decode())
+
+    kit.on_topic_rrpc_message = rrpc
     kit.connect_async()
     return kit
 
@@ -89,6 +99,21 @@ for order in orders():
     elif do == "answer":
         answers.update(code=order["code"], data=order["data"])
         tell(event="answering")
+    elif do == "shadow":
+        rc, _ = kit.thing_update_shadow(order["reported"], order["version"])
+        tell(event="shadowing", rc=rc)
+    elif do == "get_shadow":
+        rc, _ = kit.thing_get_shadow()
+        tell(event="shadowing", rc=rc)
+    elif do == "tag":
+        rc, _ = kit.thing_update_tags(order["tags"])
+        tell(event="tagging", rc=rc)
+    elif do == "untag":
+        rc, _ = kit.thing_remove_tags(order["names"])
+        tell(event="tagging", rc=rc)
+    elif do == "calls":
+        rc, _ = kit.subscribe_rrpc_topic(order["topic"])
+        tell(event="subscribing", rc=rc)
     elif do == "stop":
         kit.destruct()
         tell(event="stopped")

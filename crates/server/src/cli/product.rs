@@ -94,7 +94,7 @@ Examples:
     /// Show or change the document that devices fetch as their remote configuration.
     #[command(after_help = "\
 Examples:
-  muster product config PRODUCT_KEY --set config.json on    give a document, and let devices have it
+  muster product config PRODUCT_KEY --document config.json on    give a document, and let devices have it
   muster product config PRODUCT_KEY --push                  tell all devices that were ever connected
   muster product config PRODUCT_KEY --push kitchen          tell one")]
     Config {
@@ -104,7 +104,7 @@ Examples:
         to: Option<Switch>,
         /// The new document.
         #[arg(long, value_name = "FILE")]
-        set: Option<PathBuf>,
+        document: Option<PathBuf>,
         /// Tell this device of the document, or all.
         #[arg(long, value_name = "DEVICE", num_args = 0..=1)]
         push: Option<Option<String>>,
@@ -323,14 +323,14 @@ pub(super) fn run(desk: &mut Desk, command: Product) -> Result<(), Failure> {
         Product::Config {
             product,
             to,
-            set,
+            document,
             push,
         } => thing::config(
             desk,
             &thing::Config {
                 product: &product,
                 to,
-                set: set.as_deref(),
+                document: document.as_deref(),
                 push: push.as_ref().map(Option::as_deref),
             },
         ),

@@ -90,7 +90,7 @@ fn lines(
 pub(super) struct Config<'a> {
     pub(super) product: &'a str,
     pub(super) to: Option<Switch>,
-    pub(super) set: Option<&'a Path>,
+    pub(super) document: Option<&'a Path>,
     /// Whether to tell devices, and which one.
     pub(super) push: Option<Option<&'a str>>,
 }
@@ -100,8 +100,8 @@ pub(super) fn config(desk: &mut Desk, wanted: &Config<'_>) -> Result<(), Failure
     let client = desk.client()?;
     let path = ["products", wanted.product, "configuration"];
     let mut shown = None;
-    if wanted.to.is_some() || wanted.set.is_some() {
-        let content = wanted.set.map(document).transpose()?;
+    if wanted.to.is_some() || wanted.document.is_some() {
+        let content = wanted.document.map(document).transpose()?;
         let on = wanted.to.map(Switch::on);
         shown = Some(client.post(&path, &json!({ "on": on, "content": content }))?);
     }

@@ -1,0 +1,213 @@
+//! What is kept between devices and applications, with the vendor's SDKs on both sides: shadows,
+//! desired properties, tags, remote configuration, calls.
+
+use serde_json::{Value, json};
+use tests::{Client, Server, eventually, server::App};
+
+fn thermometer() -> String {
+    let path = tests::root().join("examples/thermometer.json");
+    path.to_string_lossy().into_owned()
+}
+
+/// The Python device SDK, connected and ready to post.
+fn python(server: &Server, product: &str, secret: &str) -> Client {
+    let mut device = Client::python("device.py");
+    device.order(&json!({
+        "do": "start", "host": "127.0.0.1", "port": server.address("mqtt").port(),
+        "product": product, "device": "kitchen", "secret": secret, "tsl": thermometer(),
+    }));
+    assert_eq!(device.wait("connect")["rc"], 0);
+    device.wait("enable");
+    device
+}
+
+/// The JavaScript device SDK, connected.
+fn node(server: &Server, product: &str, secret: &str) -> Client {
+    let mut device = Client::node("device.js", None);
+    device.order(&json!({
+        "do": "start",
+        "config": {
+            "productKey": product, "deviceName": "kitchen", "deviceSecret": secret,
+            "brokerUrl": format!("mqtt://localhost:{}", server.address("mqtt").port()),
+        },
+    }));
+    device.wait("connect");
+    device
+}
+
+fn parsed(text: &Value) -> Value {
+    let text = text.as_str().unwrap_or_else(|| panic!("{text} is no text"));
+    serde_json::from_str(text).unwrap_or_else(|error| panic!("{text}: {error}"))
+}
+
+fn ok(app: &mut Client, action: &str, params: &Value) -> Value {
+    let answer = app.call(action, params);
+    assert_eq!(answer["Success"], true, "{action}: {answer}");
+    answer
+}
+
+/// [AL-3.11] [AL-6.8] [AL-6.11] The Python SDK, which subscribes to nothing of the vendor's.
+#[test]
+fn python_devices_and_applications_keep_things_of_each_other() {
+    let mut server = Server::start();
+    let (product, _) = server.product("thermometer");
+    let secret = server.device(&product, "kitchen");
+    let mut device = python(&server, &product, &secret);
+    let mut app = server.app(App::Core, false);
+    let kitchen = json!({"ProductKey": product, "DeviceName": "kitchen"});
+    let with = |more: Value| {
+        let mut all = kitchen.clone();
+        let fields = all.as_object_mut().expect("an object");
+        fields.extend(more.as_object().expect("an object").clone());
+        all
+    };
+
+    // Shadow.
+    device.order(&json!({"do": "shadow", "reported": {"color": "red"}, "version": 1}));
+    let told = device.wait("shadow")["payload"].clone();
+    assert_eq!(told["payload"], json!({"status": "success", "version": 1}));
+    let message =
+        json!({"method": "update", "state": {"desired": {"color": "green"}}, "version": 2});
+    ok(
+        &mut app,
+        "UpdateDeviceShadow",
+        &with(json!({"ShadowMessage": message.to_string()})),
+    );
+    let told = device.wait("shadow")["payload"].clone();
+    assert_eq!(
+        (&told["method"], &told["version"]),
+        (&json!("control"), &json!(2))
+    );
+    let state = json!({"reported": {"color": "red"}, "desired": {"color": "green"}});
+    assert_eq!(told["payload"]["state"], state);
+    device.order(&json!({"do": "get_shadow"}));
+    let told = device.wait("shadow")["payload"].clone();
+    assert_eq!(
+        (&told["method"], &told["payload"]["state"]),
+        (&json!("reply"), &state)
+    );
+    let shadow = ok(&mut app, "GetDeviceShadow", &kitchen);
+    assert_eq!(parsed(&shadow["ShadowMessage"])["state"], state);
+
+    // Tags.
+    device.order(&json!({"do": "tag", "tags": {"room": "kitchen", "floor": "2"}}));
+    assert_eq!(device.wait("tagged")["code"], 200);
+    let found = ok(
+        &mut app,
+        "QueryDeviceByTags",
+        &json!({"Tags": [{"TagKey": "room", "TagValue": "kitchen"}]}),
+    );
+    assert_eq!(
+        found["Data"]["SimpleDeviceInfo"][0]["DeviceName"], "kitchen",
+        "{found}"
+    );
+    device.order(&json!({"do": "untag", "names": ["room"]}));
+    assert_eq!(device.wait("untagged")["code"], 200);
+    let props = ok(&mut app, "QueryDeviceProp", &kitchen);
+    assert_eq!(parsed(&props["Props"]), json!({"floor": "2"}));
+
+    // Calls, on the application's own topic.
+    device.order(&json!({"do": "calls", "topic": "/a/b"}));
+    assert_eq!(device.wait("subscribing")["rc"], 0);
+    let call = with(json!({
+        "Timeout": 8000, "RequestBase64Byte": "aGVsbG8=", "Topic": "/a/b",
+    }));
+    let answer = eventually("the subscription", || {
+        let answer = ok(&mut app, "RRpc", &call);
+        (answer["RrpcCode"] == "SUCCESS").then_some(answer)
+    });
+    assert_eq!(
+        answer["PayloadBase64Byte"], "aGVhcmQgaGVsbG8=",
+        "heard hello"
+    );
+
+    // Desired: at once, and once more for a device that was away.
+    let want = |app: &mut Client, value: u64| {
+        let items = json!({"target": value}).to_string();
+        ok(
+            app,
+            "SetDeviceDesiredProperty",
+            &with(json!({"Items": items, "Versions": "{}"})),
+        )
+    };
+    let told = want(&mut app, 19);
+    assert_eq!(parsed(&told["Data"]["Versions"]), json!({"target": 1}));
+    assert_eq!(device.wait("prop_changed")["params"], json!({"target": 19}));
+    device.order(&json!({"do": "stop"}));
+    device.wait("stopped");
+    drop(device);
+    eventually("the device's leave", || {
+        let status = ok(&mut app, "GetDeviceStatus", &kitchen);
+        (status["Data"]["Status"] == "OFFLINE").then_some(())
+    });
+    want(&mut app, 20);
+    want(&mut app, 21);
+    let call = with(json!({"Timeout": 1000, "RequestBase64Byte": "aGVsbG8="}));
+    assert_eq!(ok(&mut app, "RRpc", &call)["RrpcCode"], "OFFLINE");
+    let mut device = python(&server, &product, &secret);
+    assert_eq!(device.wait("prop_changed")["params"], json!({"target": 21}));
+    let wanted = ok(&mut app, "QueryDeviceDesiredProperty", &kitchen);
+    let rows = wanted["Data"]["List"]["DesiredPropertyInfo"]
+        .as_array()
+        .expect("a list");
+    let row = rows.iter().find(|row| row["Identifier"] == "target");
+    let row = row.expect("it is in the model");
+    assert_eq!((&row["Value"], &row["Version"]), (&json!("21"), &json!(3)));
+}
+
+/// [AL-6.10] [AL-6.11] [AL-6.13] The JavaScript SDK, which subscribes to everything.
+#[test]
+fn javascript_devices_fetch_and_are_told() {
+    let mut server = Server::start();
+    let (product, _) = server.product("thermometer");
+    let secret = server.device(&product, "kitchen");
+    let file = tests::server::scratch(&std::env::temp_dir(), "muster-al-things.json", "{\"a\":1}");
+    let mut device = node(&server, &product, &secret);
+
+    // Remote configuration.
+    device.order(&json!({"do": "config"}));
+    assert_eq!(device.wait("config")["reply"]["code"], 6713);
+    server.cli(&["product", "config", &product, "on"]);
+    device.order(&json!({"do": "config"}));
+    assert_eq!(device.wait("config")["reply"]["code"], 6710);
+    let file = file.to_string_lossy().into_owned();
+    server.cli(&["product", "config", &product, "--document", &file]);
+    device.order(&json!({"do": "config"}));
+    let reply = device.wait("config")["reply"].clone();
+    assert_eq!(
+        (&reply["code"], &reply["data"]["configSize"]),
+        (&json!(200), &json!(7))
+    );
+    assert_eq!(
+        server.cli(&["product", "config", &product, "--push"])["devices"],
+        1
+    );
+    let pushed = device.wait("config_pushed")["message"].clone();
+    assert_eq!(pushed["params"]["configId"], reply["data"]["configId"]);
+
+    // Tags, and what an operator sees of it.
+    server.cli(&["device", "trace", &product, "kitchen", "on"]);
+    device.order(&json!({"do": "tags", "tags": [{"attrKey": "room", "attrValue": "hall"}]}));
+    assert_eq!(device.wait("tagged")["reply"]["code"], 200);
+    let mut app = server.app(App::Pop, false);
+    let kitchen = json!({"ProductKey": product, "DeviceName": "kitchen"});
+    let props = ok(&mut app, "QueryDeviceProp", &kitchen);
+    assert_eq!(parsed(&props["Props"]), json!({"room": "hall"}));
+    let trace = server.cli(&["device", "trace", &product, "kitchen"]);
+    let lines = trace["items"].as_array().expect("a list");
+    let tells = |way: &str, part: &str| {
+        let text = |line: &Value, field: &str| line[field].as_str().unwrap_or_default().to_owned();
+        lines
+            .iter()
+            .any(|line| line["way"] == way && text(line, "text").contains(part))
+    };
+    assert!(
+        tells("up", "\"hall\"") && tells("down", "\"code\":200"),
+        "{trace}"
+    );
+
+    // Shadow.
+    device.order(&json!({"do": "shadow"}));
+    let told = device.wait("shadow")["message"].clone();
+    assert_eq!(told["payload"]["status"], "success", "{told}");
+}
