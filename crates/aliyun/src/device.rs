@@ -35,7 +35,7 @@ use hub::{
 };
 use model::{
     account::AuditEntry,
-    command::Command,
+    command::{Command, Order},
     error::{AdmitError, Fault},
     port::CloseReason,
     product::MqttExtras,
@@ -294,6 +294,9 @@ impl Dialect for Alink {
     }
 
     fn downlink(&self, session: &Session, command: &Command) -> Vec<Outbound> {
+        if matches!(command.order, Order::Upgrade(_)) {
+            self.hub.firmware_hands(session);
+        }
         let messages = vec![alink::command::write(&|blob| self.hub.link(blob), command)];
         self.traced(session, &messages);
         messages

@@ -7,10 +7,12 @@
 
 mod batch;
 mod call;
+mod campaign;
 mod desired;
 mod device;
 mod device_tag;
 mod event;
+mod firmware;
 mod manual;
 mod message;
 mod page;
@@ -33,7 +35,7 @@ use hub::{Hub, account::Permit};
 pub use manual::manual;
 use model::{
     account::{Caller, Resource},
-    error::{DeviceError, ProductError},
+    error::{DeviceError, OtaError, ProductError},
     id::{DeviceKey, IotId, ProductKey},
 };
 use parameter::Parameter;
@@ -128,6 +130,8 @@ pub fn actions() -> impl Iterator<Item = &'static Action> {
         event::ROWS,
         service::ROWS,
         message::ROWS,
+        firmware::ROWS,
+        campaign::ROWS,
         call::ROWS,
         desired::ROWS,
         shadow::ROWS,
@@ -178,6 +182,8 @@ pub enum Refusal {
     Product(ProductError),
     /// By a verb on devices.
     Device(DeviceError),
+    /// By a verb on firmware and campaigns.
+    Ota(OtaError),
 }
 
 impl Refusal {
@@ -191,6 +197,7 @@ impl Refusal {
             Self::Business(error) => Ok(error),
             Self::Product(error) => Ok(business::product(&error, family)),
             Self::Device(error) => Ok(business::device(&error, family)),
+            Self::Ota(error) => Ok(business::ota(&error)),
         }
     }
 }
@@ -216,6 +223,12 @@ impl From<ProductError> for Refusal {
 impl From<DeviceError> for Refusal {
     fn from(error: DeviceError) -> Self {
         Self::Device(error)
+    }
+}
+
+impl From<OtaError> for Refusal {
+    fn from(error: OtaError) -> Self {
+        Self::Ota(error)
     }
 }
 

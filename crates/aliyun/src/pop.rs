@@ -9,11 +9,14 @@ mod door;
 pub mod fuzz;
 pub(crate) mod render;
 pub(crate) mod request;
+pub(crate) mod upload;
 mod xml;
 
 use axum::{Router, routing::get};
 use hub::Hub;
 use std::sync::Arc;
+
+pub use upload::PATH as UPLOAD_PATH;
 
 /// Bytes of a body that are taken. Ten thousand names of full length with their nicknames fit
 /// (`BatchCheckDeviceNames`).
@@ -24,5 +27,6 @@ pub const BODY_MOST: usize = 4 * 1024 * 1024;
 pub fn routes(hub: Arc<Hub>) -> Router {
     Router::new()
         .route("/", get(door::open).post(door::open).fallback(door::method))
-        .with_state(hub)
+        .with_state(hub.clone())
+        .merge(upload::routes(hub))
 }

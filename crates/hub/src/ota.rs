@@ -23,7 +23,7 @@ pub use campaign::{
 pub use device::{Piece, PieceError};
 pub use module::{Module, ModuleVersion};
 pub(crate) use pace::Pacer;
-pub use package::{NewPackage, Package, Verified};
+pub use package::{NewFile, NewPackage, Package, Verified};
 pub use task::{OPEN, Task, TaskState};
 pub use upload::{Ticket, Upload};
 

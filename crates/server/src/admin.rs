@@ -9,10 +9,12 @@ mod account;
 mod audit;
 mod backup;
 mod call;
+mod campaign;
 mod configuration;
 mod device;
 mod error;
 mod export;
+mod firmware;
 mod history;
 mod product;
 mod session;
@@ -39,6 +41,9 @@ pub(crate) use view::{parse_time, time};
 
 /// Where this API is mounted.
 pub(crate) const PATH: &str = "/api/v1";
+
+/// Where files are handed in, below that.
+pub(crate) const UPLOADS: &str = "/uploads";
 
 /// What an answer is.
 type Answer<T> = Result<Json<T>, AdminError>;
@@ -124,6 +129,17 @@ fn table() -> OpenApiRouter<Admin> {
         .routes(routes!(account::policy_put, account::policy_delete))
         .routes(routes!(audit::page))
         .routes(routes!(audit::verify))
+        .routes(routes!(firmware::upload))
+        .routes(routes!(firmware::create, firmware::list))
+        .routes(routes!(firmware::show, firmware::delete))
+        .routes(routes!(firmware::versions))
+        .routes(routes!(campaign::create, campaign::list))
+        .routes(routes!(campaign::show))
+        .routes(routes!(campaign::tasks))
+        .routes(routes!(campaign::cancel))
+        .routes(routes!(campaign::pace))
+        .routes(routes!(campaign::confirm))
+        .routes(routes!(campaign::again))
         .routes(routes!(backup::make))
         .routes(routes!(export::export))
 }

@@ -10,6 +10,7 @@ mod audit;
 mod backup;
 pub(crate) mod client;
 mod device;
+mod firmware;
 mod plain;
 mod product;
 mod run;
@@ -107,6 +108,12 @@ enum Command {
     /// Devices.
     #[command(subcommand)]
     Device(device::Device),
+    /// Firmware packages.
+    #[command(subcommand)]
+    Firmware(firmware::Firmware),
+    /// Campaigns: firmware on its way to devices.
+    #[command(subcommand)]
+    Campaign(firmware::Campaign),
     /// Accounts.
     #[command(subcommand)]
     Account(account::Account),
@@ -280,6 +287,8 @@ fn dispatch(desk: &mut Desk, command: Command) -> Result<ExitCode, Failure> {
         }
         Command::Product(command) => product::run(desk, command)?,
         Command::Device(command) => device::run(desk, command)?,
+        Command::Firmware(command) => firmware::run(desk, command)?,
+        Command::Campaign(command) => firmware::run_campaign(desk, command)?,
         Command::Account(command) => account::run(desk, command)?,
         Command::User(command) => account::run_user(desk, command)?,
         Command::Key(command) => account::run_key(desk, command)?,

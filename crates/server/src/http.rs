@@ -5,14 +5,14 @@ use crate::admin::AdminError;
 use axum::{
     Router,
     body::{Body, Bytes},
-    http::{Request, Response, StatusCode},
+    http::{Request, Response, StatusCode, request::Parts},
     response::IntoResponse,
 };
-use futures_util::FutureExt;
+use futures_util::{FutureExt, stream};
 use http_body_util::BodyExt;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use std::{convert::Infallible, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{convert::Infallible, io, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     sync::{Semaphore, watch},
@@ -37,6 +37,7 @@ pub(crate) async fn stopped(stop: &mut watch::Receiver<bool>) {
 /// Serves one router on any number of connections.
 pub(crate) struct Front {
     router: Router,
+    uploads: Arc<Semaphore>,
     memory: Arc<Semaphore>,
     body: Duration,
     stop: watch::Sender<bool>,
@@ -44,10 +45,12 @@ pub(crate) struct Front {
 
 impl Front {
     /// `memory` bounds the bytes of bodies over all connections, `body` the time of one body.
-    pub(crate) fn new(router: Router, memory: usize, body: Duration) -> Arc<Self> {
+    /// `uploads` bodies at once of requests whose bodies are handed on as they come.
+    pub(crate) fn new(router: Router, memory: usize, body: Duration, uploads: usize) -> Arc<Self> {
         let pieces = (memory / PIECE).clamp(BODY / PIECE, Semaphore::MAX_PERMITS);
         Arc::new(Self {
             router,
+            uploads: Arc::new(Semaphore::new(uploads.min(Semaphore::MAX_PERMITS))),
             memory: Arc::new(Semaphore::new(pieces)),
             body,
             stop: watch::Sender::new(false),
@@ -105,6 +108,9 @@ impl Front {
 
     async fn route(&self, request: Request<Incoming>) -> Response<Body> {
         let (head, body) = request.into_parts();
+        if is_upload(head.uri.path()) {
+            return self.upload(head, body).await;
+        }
         let mut held = Vec::new();
         let body = match timeout(self.body, self.read(body, &mut held)).await {
             Ok(Ok(body)) => body,
@@ -121,6 +127,40 @@ impl Front {
         };
         let request = Request::from_parts(head, Body::from(body));
         let Ok(response) = self.router.clone().oneshot(request).await;
+        response
+    }
+
+    /// A body that is too long to be held: it is handed on piece by piece, and each piece has the
+    /// time that other bodies have as a whole.
+    async fn upload(&self, head: Parts, body: Incoming) -> Response<Body> {
+        let Ok(place) = self.uploads.clone().try_acquire_owned() else {
+            return AdminError::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "Busy",
+                "too many uploads at once",
+                "try again in a while",
+            )
+            .into_response();
+        };
+        let patience = self.body;
+        let pieces = stream::unfold(Some(body), move |body| async move {
+            let mut body = body?;
+            match timeout(patience, body.frame()).await {
+                Ok(Some(Ok(frame))) => {
+                    let data = frame.into_data().unwrap_or_default();
+                    Some((Ok(data), Some(body)))
+                }
+                Ok(Some(Err(error))) => Some((Err(io::Error::other(error)), None)),
+                Ok(None) => None,
+                Err(_) => {
+                    let late = io::Error::new(io::ErrorKind::TimedOut, "the body stopped");
+                    Some((Err(late), None))
+                }
+            }
+        });
+        let request = Request::from_parts(head, Body::from_stream(pieces));
+        let Ok(response) = self.router.clone().oneshot(request).await;
+        drop(place);
         response
     }
 
@@ -162,6 +202,12 @@ impl Front {
     }
 }
 
+/// Whether the body of a request to this path is a file.
+fn is_upload(path: &str) -> bool {
+    path == aliyun::pop::UPLOAD_PATH
+        || path.strip_prefix(crate::admin::PATH) == Some(crate::admin::UPLOADS)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -174,7 +220,7 @@ mod tests {
         let router = Router::new()
             .route("/panic", get(async || -> &'static str { panic!("a bug") }))
             .route("/fine", get(async || "fine"));
-        let front = Front::new(router, 0, Duration::from_secs(5));
+        let front = Front::new(router, 0, Duration::from_secs(5), 1);
         for (path, status) in [("/panic", 500), ("/fine", 200)] {
             let (client, server) = tokio::io::duplex(4096);
             tokio::spawn(front.clone().serve(server, ()));
@@ -199,7 +245,7 @@ mod tests {
                 "done"
             }),
         );
-        let front = Front::new(router, 0, Duration::from_secs(5));
+        let front = Front::new(router, 0, Duration::from_secs(5), 1);
         let (client, server) = tokio::io::duplex(4096);
         let served = tokio::spawn(front.clone().serve(server, ()));
         let asked = tokio::spawn(request(Box::new(client), "GET", "/slow", "", ""));

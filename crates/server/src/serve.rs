@@ -219,8 +219,9 @@ pub async fn start_with(
         .merge(aliyun::pop::routes(hub.clone()))
         .merge(download::routes(hub.clone(), &config.sockets));
     let body = Duration::from_millis(config.sockets.body);
-    let front = Front::new(all, config.sockets.body_memory, body);
-    let local = Front::new(own, config.sockets.body_memory, body);
+    let (memory, uploads) = (config.sockets.body_memory, config.sockets.uploads);
+    let front = Front::new(all, memory, body, uploads);
+    let local = Front::new(own, memory, body, uploads);
 
     // The operator's socket first: it refuses paths that are too long before anybody is let in.
     let path = config.data.join(SOCKET);

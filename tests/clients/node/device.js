@@ -53,6 +53,24 @@ const does = {
   reported({ state }) {
     device.postShadow(state);
     tell({ event: 'asking' });
+  subscribe({ topic }) {
+    device.on('message', (on, payload) =>
+      tell({ event: 'message', topic: on, payload: payload.toString() }));
+    device.subscribe(topic, (error) => tell({ event: 'subscribed', error: error && String(error) }));
+  },
+  publish({ topic, payload }) {
+    device.publish(topic, payload, { qos: 1 }, () => tell({ event: 'published' }));
+  },
+  // What a device does with a link: the first half, and then the rest of it.
+  fetch({ url }) {
+    const https = require('https');
+    const hash = require('crypto').createHash('md5');
+    const part = (range, then) => https.get(url, { headers: { Range: range } }, (reply) => {
+      reply.on('data', (data) => hash.update(data));
+      reply.on('end', () => then(reply.statusCode));
+    }).on('error', (error) => tell({ event: 'fetched', error: String(error) }));
+    part('bytes=0-99999', (first) => part('bytes=100000-', (second) =>
+      tell({ event: 'fetched', status: [first, second], md5: hash.digest('hex') })));
   },
   stop() {
     device.end();

@@ -4,7 +4,9 @@ Orders: {"do": "start", host, port, ca?, product, device, secret?, product_secre
 clean?, protocol?, names?}, {"do": "post", params}, {"do": "event", identifier, params},
 {"do": "publish", topic, payload, qos?}, {"do": "subscribe", topic}, {"do": "answer", code, data},
 {"do": "shadow", reported, version}, {"do": "get_shadow"}, {"do": "tag", tags}, {"do": "untag", names},
-{"do": "calls", topic}, {"do": "stop"}.
+{"do": "calls", topic},
+{"do": "ota_report", module?, version}, {"do": "ota_query", module?},
+{"do": "ota_download", url, path, sign_method, sign}, {"do": "stop"}.
 Events: what the SDK's callbacks were called with.
 """
 
@@ -58,6 +60,10 @@ def start(order):
     kit.on_topic_message = lambda topic, payload, qos, _: tell(
         event="message", topic=topic, payload=payload.decode(), qos=qos
     )
+    kit.on_ota_message_arrived = lambda kind, version, size, url, sign_method, sign, module, extra: tell(
+        event="ota", kind=kind, version=version, size=size, url=url, sign_method=sign_method, sign=sign,
+        module=module, extra=extra,
+    )
     kit.on_subscribe_topic = lambda mid, granted, _: tell(event="subscribed", granted=list(granted))
     kit.on_publish_topic = lambda mid, _: tell(event="published", mid=mid)
 
@@ -77,6 +83,10 @@ def start(order):
     kit.on_topic_rrpc_message = rrpc
     kit.connect_async()
     return kit
+
+
+def code(rc):
+    return getattr(rc, "value", rc)
 
 
 kit = None
@@ -114,6 +124,13 @@ for order in orders():
     elif do == "calls":
         rc, _ = kit.subscribe_rrpc_topic(order["topic"])
         tell(event="subscribing", rc=rc)
+    elif do == "ota_report":
+        tell(event="ota_reported", rc=code(kit.ota_report_version(order.get("module"), order["version"])))
+    elif do == "ota_query":
+        tell(event="ota_queried", rc=code(kit.query_ota_firmware(order.get("module"))))
+    elif do == "ota_download":
+        rc = kit.download_ota_firmware(order["url"], order["path"], order["sign_method"], order["sign"])
+        tell(event="ota_downloaded", rc=code(rc))
     elif do == "stop":
         kit.destruct()
         tell(event="stopped")

@@ -2,7 +2,7 @@
 //! (spec/cloud-api.md §2.1). Where the vendor published no code for what happened, it is
 //! `iot.system.IllegalRequest` and the message says what.
 
-use model::error::{DeviceError, Fault, ProductError};
+use model::error::{DeviceError, Fault, OtaError, ProductError};
 
 /// What is answered instead of a result.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,6 +75,8 @@ pub enum Family {
     ServiceRead,
     /// Messages are sent.
     Message,
+    /// Firmware and its campaigns.
+    Firmware,
     /// Devices are called.
     Call,
     /// Sub-devices are bound.
@@ -92,7 +94,7 @@ impl Family {
             Self::ProductCreate => "iot.prod.CreateProductFailed",
             Self::ProductChange => "iot.prod.UpdateProductFailed",
             Self::ProductRead => "iot.common.QueryProductActionError",
-            Self::Model | Self::DeviceChange => ILLEGAL,
+            Self::Model | Self::DeviceChange | Self::Firmware => ILLEGAL,
             Self::Topic => "iot.messagebroker.InvalidFormattedTopicName",
             Self::DeviceCreate => "iot.device.CreateDeviceFailed",
             Self::Batch => "iot.device.ApplyManyDevicesFailed",
@@ -168,7 +170,8 @@ pub fn device(error: &DeviceError, family: Family) -> Business {
             | Family::Message
             | Family::Call
             | Family::TopoRemove
-            | Family::TopoRead => family.failed(),
+            | Family::TopoRead
+            | Family::Firmware => family.failed(),
         },
         DeviceError::TooMany => "iot.device.DeviceCountExceeded",
         DeviceError::NoSuchBatch => "iot.device.DeviceApplyIsNotFound",
@@ -179,6 +182,24 @@ pub fn device(error: &DeviceError, family: Family) -> Business {
         DeviceError::TimedOut => "iot.messagebroker.TIMEOUT",
         DeviceError::BadTopic(_) => "iot.messagebroker.InvalidFormattedTopicName",
         DeviceError::Fault(fault) => return trouble(fault),
+    };
+    Business::new(code, error.to_string())
+}
+
+/// An error of a verb on firmware and campaigns. The vendor published no codes for these.
+pub fn ota(error: &OtaError) -> Business {
+    let code = match error {
+        OtaError::NoSuchProduct => "iot.prod.NotExistedProduct",
+        OtaError::NoSuchDevice(_) => "iot.device.NotExistedDevice",
+        OtaError::NotFound(_)
+        | OtaError::Taken(_)
+        | OtaError::BadRequest(_)
+        | OtaError::TooMany(_)
+        | OtaError::TooLarge(_)
+        | OtaError::NotVerified
+        | OtaError::InUse(_)
+        | OtaError::BadTicket(_) => ILLEGAL,
+        OtaError::Fault(fault) => return trouble(fault),
     };
     Business::new(code, error.to_string())
 }
@@ -238,7 +259,7 @@ mod tests {
         "iot.messagebroker.TopicTemplateIsNotFound",
     ];
 
-    const FAMILIES: [Family; 22] = [
+    const FAMILIES: [Family; 23] = [
         Family::ProductCreate,
         Family::ProductChange,
         Family::ProductRead,
@@ -261,6 +282,7 @@ mod tests {
         Family::TopoAdd,
         Family::TopoRemove,
         Family::TopoRead,
+        Family::Firmware,
     ];
 
     fn words() -> String {

@@ -7,6 +7,7 @@ fn every_action_is_called_by_a_test() {
         include_str!("call.rs"),
         include_str!("device.rs"),
         include_str!("message.rs"),
+        include_str!("ota.rs"),
         include_str!("product.rs"),
         include_str!("property.rs"),
         include_str!("thing_model.rs"),

@@ -6,6 +6,7 @@ mod coverage;
 mod device;
 mod door;
 mod message;
+mod ota;
 mod product;
 mod property;
 mod stage;

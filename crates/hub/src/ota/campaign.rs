@@ -10,6 +10,7 @@ use crate::{
     document::{TRIES, busy, put, remove},
 };
 use model::{
+    account::Resource,
     error::{Fault, OtaError},
     id::{AccountId, DeviceKey, DeviceName, IotId, ProductKey, Time},
     port::{Expect, Put},
@@ -417,6 +418,17 @@ impl Hub {
         Ok(self.campaign_view(campaign).await?)
     }
 
+    /// What a policy is asked about for a campaign or one of its tasks, of whatever account: its
+    /// product.
+    ///
+    /// # Errors
+    /// Engine trouble.
+    pub async fn campaign_resource(&self, id: &str) -> Result<Resource, OtaError> {
+        let campaign = self.campaign(id.split('-').next().unwrap_or_default());
+        let product = campaign.await?.map(|campaign| campaign.product);
+        Ok(product.map_or(Resource::Any, Resource::Product))
+    }
+
     /// Campaigns of the caller's account, newest first; of one package when one is named.
     ///
     /// # Errors
@@ -484,9 +496,20 @@ impl Hub {
         Ok(self.campaign_view(campaign).await?)
     }
 
-    /// Ends the tasks of a campaign that are in one of these states; the campaign goes on, and
-    /// tasks that come into such a state later do too. A dynamic campaign takes no more devices if
-    /// `no_more`.
+    /// Makes no further tasks for devices that there were when the campaign began, so that what is
+    /// called off now stays so.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub async fn campaign_hold(&self, permit: &Permit, id: &str) -> Result<(), OtaError> {
+        let campaign = self.campaign_owned(permit, id).await?;
+        self.campaign_change(&campaign.id, |campaign| campaign.made = true)
+            .await?;
+        Ok(())
+    }
+
+    /// Ends the tasks of a campaign that are in one of these states now; the campaign goes on with
+    /// the others.
     ///
     /// # Errors
     /// `NotFound`.

@@ -79,7 +79,7 @@ impl Hub {
         self.version_note(id, module, version).await?;
         let key = format!("{id}/{module}");
         match self.document::<String>(OPEN_OF, &key).await? {
-            Some(campaign) => self.task_report(&campaign.value, id, version).await?,
+            Some(campaign) => self.task_report(&campaign.value, session, version).await?,
             None => self.campaigns_join(session, module).await?,
         }
         Ok(())
@@ -155,11 +155,13 @@ impl Hub {
             return Ok(None);
         };
         let due = self.task_deadline(&campaign);
+        self.pacer.hands(session);
         self.task_change(&campaign.id, id, |task| {
             let idle = matches!(task.state, TaskState::Queued | TaskState::Away);
             idle.then(|| Task {
                 attempt: task.attempt + 1,
                 told: 1,
+                session: Some(session.id.0),
                 due,
                 ..task.clone().to(TaskState::Notified, 0, "")
             })
@@ -168,6 +170,11 @@ impl Hub {
         let task = self.task_find(&campaign.id, id).await?;
         let told = task.is_some_and(|task| task.state.is_told());
         Ok(told.then(|| upgrade_of(&campaign, &package)))
+    }
+
+    /// Notes that a connection hands an upgrade to its device. To be called before it does.
+    pub fn firmware_hands(&self, session: &Session) {
+        self.pacer.hands(session);
     }
 
     /// A piece of a file of the package that the device is to fetch: the `file`th (from 1) of
@@ -248,7 +255,13 @@ impl Hub {
     }
 
     /// A device with an open task says which version it has.
-    async fn task_report(&self, campaign: &str, id: &IotId, version: &str) -> Result<(), Fault> {
+    async fn task_report(
+        &self,
+        campaign: &str,
+        session: &Session,
+        version: &str,
+    ) -> Result<(), Fault> {
+        let id = &session.iot_id;
         let Some(task) = self.task_find(campaign, id).await? else {
             return Ok(());
         };
@@ -268,7 +281,7 @@ impl Hub {
                 }
             }
             TaskState::Notified | TaskState::InProgress => {
-                self.task_returned(&task, version).await?;
+                self.task_returned(&task, session, version).await?;
             }
             // Its turn comes, or is over.
             TaskState::Confirm
@@ -282,7 +295,12 @@ impl Hub {
     }
 
     /// A device that was told is back with another version than the one it was to become.
-    async fn task_returned(&self, task: &Task, version: &str) -> Result<(), Fault> {
+    async fn task_returned(
+        &self,
+        task: &Task,
+        session: &Session,
+        version: &str,
+    ) -> Result<(), Fault> {
         let Task {
             campaign, iot_id, ..
         } = task;
@@ -299,6 +317,12 @@ impl Hub {
         if !found.push || !found.state.is_live() || self.upgrade_waits(task).await? {
             return Ok(());
         }
+        // Only who comes back is told again: a report that comes on the connection over which the
+        // device was told was under way meanwhile. (After the look at what waits: whatever is
+        // handed over between the two is seen here.)
+        if task.session == Some(session.id.0) || self.pacer.handed(session) {
+            return Ok(());
+        }
         let package = self.package(&found.firmware).await?;
         let device = self.ports.devices.find_id(iot_id).await?;
         let (Some(package), Some(device)) = (package, device) else {
@@ -308,6 +332,7 @@ impl Hub {
             .task_change(campaign, iot_id, |task| {
                 task.state.is_told().then(|| Task {
                     told: task.told + 1,
+                    session: Some(session.id.0),
                     from: version.to_owned(),
                     ..task.clone()
                 })

@@ -8,14 +8,14 @@ use super::{
     package::{Package, Verified},
     task::{BY_STATE, BY_TIME, OPEN, Task, TaskState, state_prefix},
 };
-use crate::Hub;
+use crate::{Hub, edge::Session};
 use futures_util::{StreamExt, stream};
 use model::{
     command::Order,
     device::Device,
     error::{DeviceError, Fault},
     firmware::{Upgrade, WHOLE},
-    id::{DeviceKey, IotId, Time},
+    id::{DeviceKey, IotId, SessionId, Time},
     port::DeviceFilter,
 };
 use parking_lot::Mutex;
@@ -41,6 +41,8 @@ const DAY: i64 = 24 * 60 * MINUTE;
 #[derive(Default)]
 pub(crate) struct Pacer {
     paces: Mutex<HashMap<String, Pace>>,
+    /// The connections that handed an upgrade over, of devices that are at one.
+    handed: Mutex<HashMap<IotId, SessionId>>,
     news: Notify,
 }
 
@@ -95,6 +97,22 @@ impl Pacer {
         if let Some(pace) = self.paces.lock().get_mut(campaign) {
             (pace.cursor, pace.fit) = (cursor, fit);
         }
+    }
+
+    /// A connection hands an upgrade to its device.
+    pub(super) fn hands(&self, session: &Session) {
+        let mut handed = self.handed.lock();
+        handed.insert(session.iot_id.clone(), session.id);
+    }
+
+    /// Whether this connection handed an upgrade to its device.
+    pub(super) fn handed(&self, session: &Session) -> bool {
+        self.handed.lock().get(&session.iot_id) == Some(&session.id)
+    }
+
+    /// A device is at no upgrade any more.
+    pub(super) fn over(&self, id: &IotId) {
+        self.handed.lock().remove(id);
     }
 
     fn forget(&self, campaign: &str) {
@@ -404,7 +422,8 @@ impl Hub {
             return Ok(false);
         };
         let presence = &self.ports.presence;
-        if presence.find(&id).await?.is_none() || device.disabled {
+        let place = presence.find(&id).await?.filter(|_| !device.disabled);
+        let Some(place) = place else {
             self.task_change(&campaign.id, &id, |task| {
                 let queued = task.state == TaskState::Queued;
                 queued.then(|| task.clone().to(TaskState::Away, 0, ""))
@@ -415,7 +434,7 @@ impl Hub {
                 self.task_back(&campaign.id, &id).await?;
             }
             return Ok(false);
-        }
+        };
         let due = self.task_deadline(campaign);
         let told = self
             .task_change(&campaign.id, &id, |task| {
@@ -423,6 +442,7 @@ impl Hub {
                 queued.then(|| Task {
                     attempt: task.attempt + 1,
                     told: 1,
+                    session: Some(place.session.0),
                     due,
                     ..task.clone().to(TaskState::Notified, 0, "")
                 })

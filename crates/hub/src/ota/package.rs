@@ -7,6 +7,7 @@ use crate::{
     document::{TRIES, busy, put, remove},
 };
 use model::{
+    account::Resource,
     error::{Fault, OtaError},
     firmware::{FirmwareFile, SignMethod, WHOLE},
     id::{AccountId, ProductKey, Time},
@@ -94,13 +95,25 @@ pub struct NewPackage {
     pub differential: bool,
     /// How devices check it.
     pub method: SignMethod,
-    /// Uploaded files, by what their upload was named, with a name of their own and a digest by
-    /// `method` that must hold, where they are given.
-    pub files: Vec<(String, Option<String>, Option<String>)>,
+    /// Its files.
+    pub files: Vec<NewFile>,
     /// Handed to devices along with it.
     pub udi: String,
     /// Whether it must be tried on chosen devices before campaigns.
     pub verify: bool,
+}
+
+/// A file that was handed in and becomes part of a package.
+#[derive(Clone, Debug, Default)]
+pub struct NewFile {
+    /// The key of its ticket, or its name among `Blobs`.
+    pub upload: String,
+    /// As its owner calls it; none for the name that it was handed in with.
+    pub name: Option<String>,
+    /// Its digest by the package's method, which must hold.
+    pub sign: Option<String>,
+    /// Its size, which must hold.
+    pub size: Option<u64>,
 }
 
 impl Hub {
@@ -125,12 +138,16 @@ impl Hub {
         }
         let mut files = Vec::with_capacity(new.files.len());
         let mut puts = Vec::with_capacity(new.files.len() + 2);
-        for (upload, name, sign) in &new.files {
-            let (mut file, taken) = self.upload_take(account, upload).await?;
-            if let Some(name) = name {
+        for wanted in &new.files {
+            let (mut file, taken) = self.upload_take(account, &wanted.upload).await?;
+            if let Some(name) = &wanted.name {
                 file.name.clone_from(name);
             }
-            if let Some(sign) = sign
+            if wanted.size.is_some_and(|size| size != file.size) {
+                let text = format!("{} has {} bytes", file.name, file.size);
+                return Err(OtaError::BadRequest(text));
+            }
+            if let Some(sign) = &wanted.sign
                 && !sign.eq_ignore_ascii_case(new.method.of(&file))
             {
                 let text = format!("the digest of {} is not the one given", file.name);
@@ -179,6 +196,15 @@ impl Hub {
         found
             .filter(|package| package.account == *permit.account())
             .ok_or(OtaError::NotFound("firmware package"))
+    }
+
+    /// What a policy is asked about for a package, of whatever account: its product.
+    ///
+    /// # Errors
+    /// Engine trouble.
+    pub async fn firmware_resource(&self, id: &str) -> Result<Resource, OtaError> {
+        let product = self.package(id).await?.and_then(|package| package.product);
+        Ok(product.map_or(Resource::Any, Resource::Product))
     }
 
     /// Packages of the caller's account, newest first: of a product, and of a version, where these
@@ -342,11 +368,11 @@ fn check(new: &NewPackage) -> Result<(), OtaError> {
     if new.files.is_empty() || new.files.len() > FILES {
         return bad("a package has 1 to 20 files");
     }
-    let names = new.files.iter().filter_map(|file| file.1.as_ref());
+    let names = new.files.iter().filter_map(|file| file.name.as_ref());
     if names.clone().any(|name| !is_name(name)) {
         return bad("a file's name has 1 to 64 characters, none of them / \" or \\");
     }
-    let mut uploads: Vec<_> = new.files.iter().map(|file| &file.0).collect();
+    let mut uploads: Vec<_> = new.files.iter().map(|file| &file.upload).collect();
     uploads.sort_unstable();
     uploads.dedup();
     if uploads.len() < new.files.len() {

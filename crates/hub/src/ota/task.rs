@@ -137,6 +137,8 @@ pub struct Task {
     pub attempt: u32,
     /// How often the device was told in this attempt.
     pub told: u32,
+    /// The connection that the device had when it was told last.
+    pub session: Option<u64>,
     /// When it is tried again (`Waiting`), or has lasted too long (`Notified`, `InProgress`).
     pub due: Option<Time>,
     /// When it was made.
@@ -347,6 +349,7 @@ impl Hub {
             },
             attempt: 0,
             told: 0,
+            session: None,
             due: None,
             created: now,
             modified: now,
@@ -360,6 +363,7 @@ impl Hub {
         }
         self.metrics.upgrade(new.state.name(), 1);
         if old.state.is_told() && !new.state.is_told() {
+            self.pacer.over(&new.iot_id);
             self.upgrade_withdraw(new).await?;
         }
         self.pacer.wake();

@@ -54,20 +54,23 @@ impl Fleet {
         hub.upload_finish(upload).await.unwrap().blob
     }
 
-    fn new(&self, version: &str, blob: String) -> NewPackage {
+    fn new_package(&self, version: &str, blob: String) -> NewPackage {
         NewPackage {
             product: Some(self.product.key.clone()),
             name: format!("fw {version}"),
             version: version.into(),
             method: SignMethod::Md5,
-            files: vec![(blob, None, None)],
+            files: vec![NewFile {
+                upload: blob,
+                ..NewFile::default()
+            }],
             ..NewPackage::default()
         }
     }
 
     async fn package(&self, version: &str) -> Package {
         let blob = self.upload(b"firmware").await;
-        let new = self.new(version, blob);
+        let new = self.new_package(version, blob);
         self.stage
             .hub
             .firmware_create(&self.permit, new)
@@ -143,7 +146,11 @@ async fn a_device_succeeds_when_it_reports_the_version() {
     assert_eq!(fleet.counts(&campaign).await, [(Away, 1), (Notified, 1)]);
     assert_eq!(fleet.handed(&here).await, 1);
 
-    // It reconnects before it began: told again at its report.
+    // A report that was under way changes nothing; one of another connection, before it began,
+    // has it told again.
+    fleet.says(&here, "1.0").await;
+    assert_eq!(fleet.handed(&here).await, 0);
+    let here = fleet.online(0).await;
     fleet.says(&here, "1.0").await;
     assert_eq!(fleet.handed(&here).await, 1);
     fleet.is_at(&here, 50).await;
@@ -386,7 +393,7 @@ async fn a_package_is_verified_before_it_goes_to_all() {
     let fleet = Fleet::of(3).await;
     let session = fleet.online(0).await;
     let blob = fleet.upload(b"firmware").await;
-    let mut new = fleet.new("2.0", blob);
+    let mut new = fleet.new_package("2.0", blob);
     new.verify = true;
     let hub = &fleet.stage.hub;
     let package = hub.firmware_create(&fleet.permit, new).await.unwrap();
@@ -630,7 +637,7 @@ async fn files_go_when_nobody_needs_them() {
     hub.sweep(hub.now()).await.unwrap();
     assert!(!there(&left).await && there(&kept).await);
     let late = hub
-        .firmware_create(&fleet.permit, fleet.new("3.0", left))
+        .firmware_create(&fleet.permit, fleet.new_package("3.0", left))
         .await;
     assert!(matches!(late, Err(OtaError::NotFound(_))));
     hub.firmware_delete(&fleet.permit, &package.id)
@@ -648,7 +655,7 @@ async fn packages_keep_their_rules() {
     assert_eq!(package.files[0].sha256.len(), 64);
     let create = async |change: &dyn Fn(&mut NewPackage)| {
         let blob = fleet.upload(b"firmware").await;
-        let mut new = fleet.new("3.0", blob);
+        let mut new = fleet.new_package("3.0", blob);
         change(&mut new);
         hub.firmware_create(&fleet.permit, new).await
     };
@@ -663,7 +670,8 @@ async fn packages_keep_their_rules() {
         &|new| new.from = "3.0".into(),
         &|new| new.files.clear(),
         &|new| new.files = vec![new.files[0].clone(); 2],
-        &|new| new.files[0].2 = Some("00".into()),
+        &|new| new.files[0].sign = Some("00".into()),
+        &|new| new.files[0].size = Some(7),
         &|new| new.udi = "x".repeat(3_000),
     ] {
         let refused = create(change).await;
@@ -713,7 +721,7 @@ async fn a_ticket_lets_one_file_in() {
     hub.upload_finish(upload).await.unwrap();
     let again = hub.upload_by_ticket(&ticket).await;
     assert!(matches!(again, Err(OtaError::Taken(_))));
-    let new = fleet.new("2.0", ticket.key.clone());
+    let new = fleet.new_package("2.0", ticket.key.clone());
     let package = hub.firmware_create(&fleet.permit, new).await.unwrap();
     assert_eq!(package.files[0].size, 8);
 

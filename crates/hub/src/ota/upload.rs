@@ -27,6 +27,8 @@ const TICKET_LIFE: i64 = 60 * 60 * 1000;
 /// How blobs of packages begin.
 const PREFIX: &str = "fw-";
 const LABEL: &str = "upload ticket";
+/// Bytes of a text that is read whole.
+const TEXT_MOST: u64 = 1024 * 1024;
 /// Uploads that are forgotten in one step.
 const STEP: usize = 200;
 
@@ -156,6 +158,21 @@ impl Hub {
         let puts = vec![put(UPLOAD, blob, &row, Expect::Anything)?];
         self.document_put(puts).await?;
         Ok(file)
+    }
+
+    /// The text of a small file of the caller's account that no package took: a list of names.
+    ///
+    /// # Errors
+    /// `NotFound`, `BadRequest` for what is no text, `TooLarge`.
+    pub async fn upload_text(&self, permit: &Permit, key: &str) -> Result<String, OtaError> {
+        let (file, _) = self.upload_take(permit.account(), key).await?;
+        if file.size > TEXT_MOST {
+            return Err(OtaError::TooLarge(TEXT_MOST));
+        }
+        let most = usize::try_from(file.size).unwrap_or(usize::MAX);
+        let bytes = self.ports.blobs.read(&file.blob, 0, most).await?;
+        String::from_utf8(bytes.to_vec())
+            .map_err(|_| OtaError::BadRequest("the file is not UTF-8 text".into()))
     }
 
     /// The file of a ticket's key or of a blob's name, as far as it is the account's and no

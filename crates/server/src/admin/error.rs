@@ -6,7 +6,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use model::{
-    error::{AccountError, CallerError, DeviceError, Fault, ProductError},
+    error::{AccountError, CallerError, DeviceError, Fault, OtaError, ProductError},
     id::BadId,
 };
 use serde::Serialize;
@@ -242,6 +242,61 @@ impl From<ProductError> for AdminError {
                 "send the same request again with \"confirmed\": true (the command line asks, or takes --yes)",
             ),
             ProductError::Fault(fault) => return fault.into(),
+        };
+        Self::new(status, code, message, help)
+    }
+}
+
+impl From<OtaError> for AdminError {
+    fn from(error: OtaError) -> Self {
+        let message = error.to_string();
+        let (status, code, help) = match error {
+            OtaError::NotFound(_) => (
+                StatusCode::NOT_FOUND,
+                "NotFound",
+                "`muster firmware list` and `muster campaign list` show what there is",
+            ),
+            OtaError::NoSuchProduct => (
+                StatusCode::NOT_FOUND,
+                "NoSuchProduct",
+                "`muster product list` shows the products of this account",
+            ),
+            OtaError::NoSuchDevice(_) => (
+                StatusCode::NOT_FOUND,
+                "NoSuchDevice",
+                "`muster device list PRODUCT` shows the devices of a product",
+            ),
+            OtaError::Taken(_) => (
+                StatusCode::CONFLICT,
+                "NameTaken",
+                "choose another name, or use the one that is there",
+            ),
+            OtaError::BadRequest(_) | OtaError::BadTicket(_) => (
+                StatusCode::BAD_REQUEST,
+                "BadRequest",
+                "change the value and try again",
+            ),
+            OtaError::TooMany(_) => (
+                StatusCode::CONFLICT,
+                "TooMany",
+                "delete what is not needed, or raise limits.firmwares or limits.campaigns",
+            ),
+            OtaError::TooLarge(_) => (
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "TooLarge",
+                "raise limits.firmware in the configuration",
+            ),
+            OtaError::NotVerified => (
+                StatusCode::CONFLICT,
+                "NotVerified",
+                "`muster campaign create FIRMWARE PRODUCT --verify --device NAME` tries it first",
+            ),
+            OtaError::InUse(_) => (
+                StatusCode::CONFLICT,
+                "InUse",
+                "`muster campaign list` shows what uses it",
+            ),
+            OtaError::Fault(fault) => return fault.into(),
         };
         Self::new(status, code, message, help)
     }

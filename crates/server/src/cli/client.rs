@@ -2,8 +2,10 @@
 
 use super::{Failure, REFUSED, UNREACHABLE, USAGE};
 use crate::{admin, serve::SOCKET};
+use axum::body::Body;
 use base64::{Engine, engine::general_purpose::STANDARD};
-use http_body_util::{BodyExt, Full, Limited};
+use futures_util::stream;
+use http_body_util::{BodyExt, Limited};
 use hyper::{
     Method, Request, Response,
     body::{Bytes, Incoming},
@@ -15,7 +17,8 @@ use openssl::ssl::{SslConnector, SslMethod};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 use std::{
-    io,
+    fs::File,
+    io::{self, Read},
     path::{Path, PathBuf},
     pin::Pin,
     time::Duration,
@@ -33,6 +36,10 @@ const ANSWER: usize = 256 * 1024 * 1024;
 const REFUSAL: usize = 64 * 1024;
 /// How long an answer may take: a synchronous service call or a large batch, and then some.
 const PATIENCE: Duration = Duration::from_secs(120);
+/// Bytes of a file that are read at once.
+const PIECE: usize = 128 * 1024;
+/// Bytes a second that an upload makes at least, or it has failed.
+const SLOWEST: u64 = 16 * 1024;
 /// Signs that need no escape in a segment of a path (RFC 3986, unreserved).
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
@@ -148,6 +155,39 @@ impl Client {
         self.call(Method::DELETE, path, &[], None)
     }
 
+    /// Posts a file of so many bytes, piece by piece.
+    pub(crate) fn upload(
+        &self,
+        path: &[&str],
+        query: &[(&str, String)],
+        file: File,
+        bytes: u64,
+    ) -> Result<Value, Failure> {
+        let mut text = form_urlencoded::Serializer::new(String::new());
+        text.extend_pairs(query);
+        let uri = format!("{}/{}?{}", admin::PATH, path.join("/"), text.finish());
+        let pieces = stream::unfold(file, async |mut file| {
+            let mut piece = vec![0; PIECE];
+            match file.read(&mut piece) {
+                Ok(0) => None,
+                Ok(many) => {
+                    piece.truncate(many);
+                    Some((Ok(Bytes::from(piece)), file))
+                }
+                Err(error) => Some((Err(error), file)),
+            }
+        });
+        let body = Body::from_stream(pieces);
+        // A line that carries less would take days for what is usual.
+        let patience = PATIENCE + Duration::from_secs(bytes / SLOWEST);
+        let (status, value) = self.send(Method::POST, &uri, body, patience)?;
+        if (200..300).contains(&status) {
+            Ok(value)
+        } else {
+            Err(Failure::of_server(status, &value))
+        }
+    }
+
     /// All items of a list that comes in pages, at most `most` of them, and how many there are.
     pub(crate) fn all(&self, path: &[&str], most: usize) -> Result<(Vec<Value>, u64), Failure> {
         let mut items = Vec::new();
@@ -188,7 +228,7 @@ impl Client {
                     "look into its log, and try again",
                 )
             };
-            let asked = Box::pin(self.ask(Method::POST, &uri, body));
+            let asked = Box::pin(self.ask(Method::POST, &uri, body.into()));
             let asked = tokio::time::timeout(PATIENCE, asked).await;
             let (response, pump) = asked.map_err(silent)??;
             let status = response.status().as_u16();
@@ -219,7 +259,7 @@ impl Client {
 
     /// Asks for something beside the admin API, such as `/readyz`: status and answer.
     pub(crate) fn probe(&self, uri: &str) -> Result<(u16, Value), Failure> {
-        self.send(Method::GET, uri, Bytes::new())
+        self.send(Method::GET, uri, Body::empty(), PATIENCE)
     }
 
     fn call(
@@ -240,8 +280,8 @@ impl Client {
             text.extend_pairs(query);
             uri.push_str(&text.finish());
         }
-        let body = body.map_or_else(Bytes::new, |body| body.to_string().into());
-        let (status, value) = self.send(method, &uri, body)?;
+        let body = body.map_or_else(Body::empty, |body| body.to_string().into());
+        let (status, value) = self.send(method, &uri, body, PATIENCE)?;
         if (200..300).contains(&status) {
             Ok(value)
         } else {
@@ -249,10 +289,16 @@ impl Client {
         }
     }
 
-    fn send(&self, method: Method, uri: &str, body: Bytes) -> Result<(u16, Value), Failure> {
+    fn send(
+        &self,
+        method: Method,
+        uri: &str,
+        body: Body,
+        patience: Duration,
+    ) -> Result<(u16, Value), Failure> {
         let answered = self.runtime.block_on(async {
             let exchange = Box::pin(self.exchange(method, uri, body));
-            tokio::time::timeout(PATIENCE, exchange).await
+            tokio::time::timeout(patience, exchange).await
         });
         let (status, bytes) = answered.map_err(|_| {
             Failure::new(
@@ -269,7 +315,7 @@ impl Client {
         &self,
         method: Method,
         uri: &str,
-        body: Bytes,
+        body: Body,
     ) -> Result<(u16, Bytes), Failure> {
         let (response, pump) = self.ask(method, uri, body).await?;
         let status = response.status().as_u16();
@@ -288,7 +334,7 @@ impl Client {
         &self,
         method: Method,
         uri: &str,
-        body: Bytes,
+        body: Body,
     ) -> Result<(Response<Incoming>, JoinHandle<hyper::Result<()>>), Failure> {
         let stream = self.connect().await?;
         let lost = |error: hyper::Error| {
@@ -324,7 +370,7 @@ impl Client {
         };
         let request = request
             .header(header::CONTENT_TYPE, "application/json")
-            .body(Full::new(body))
+            .body(body)
             .map_err(|error| Failure::new(USAGE, format!("the request: {error}"), ""))?;
         let response = sender.send_request(request).await.map_err(lost)?;
         Ok((response, pump))
