@@ -53,6 +53,7 @@ const does = {
   reported({ state }) {
     device.postShadow(state);
     tell({ event: 'asking' });
+  },
   subscribe({ topic }) {
     device.on('message', (on, payload) =>
       tell({ event: 'message', topic: on, payload: payload.toString() }));
