@@ -656,6 +656,43 @@ fn orders_are_checked_and_wait_for_the_device() {
     assert!(!again.has_message(&set), "delivered once");
 }
 
+/// [AL-6.8] [AL-6.11] [AL-3.11] [AL-7.1] Tags and desired properties of a device that is away are
+/// kept, changed and removed; a call that nobody waits for is refused while it is away.
+#[test]
+fn tags_and_wishes_are_kept_for_a_device_that_is_away() {
+    let server = Server::start();
+    let (product, _) = server.product("things");
+    server.device(&product, "kitchen");
+    let mut app = server.app(App::Core, false);
+    let device = |more: Value| {
+        let mut all = json!({"ProductKey": product, "DeviceName": "kitchen"});
+        all.as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
+        all
+    };
+    let save = device(json!({"Props": "{\"room\":\"4\",\"floor\":\"2\"}"}));
+    good(&mut app, "SaveDeviceProp", save);
+    let delete = device(json!({"PropKey": "floor"}));
+    good(&mut app, "DeleteDeviceProp", delete);
+    let told = good(&mut app, "QueryDeviceProp", device(json!({})));
+    let tags: Value = serde_json::from_str(told["Props"].as_str().unwrap()).unwrap();
+    assert_eq!(tags, json!({"room": "4"}));
+
+    let wish = json!({"Items": "{\"target\": 21}", "Versions": "{\"target\": 0}"});
+    good(&mut app, "SetDeviceDesiredProperty", device(wish.clone()));
+    let again = app.call("SetDeviceDesiredProperty", &device(wish));
+    assert_eq!(again["Success"], false, "the version is 1 now: {again}");
+    let clear = device(json!({"Identifies": ["target"]}));
+    good(&mut app, "ClearDeviceDesiredProperty", clear);
+
+    let call = json!({
+        "ProductKey": product, "DeviceName": "kitchen", "MessageContent": "aGk=",
+    });
+    let told = app.call("AsyncRRpc", &call);
+    assert_eq!(told["Success"], false, "{told}");
+}
+
 /// [AL-3.12] [AL-7.1] Topic classes are made, changed and removed, and decide what a device may do;
 /// applications publish to a device and to all of a product.
 #[test]

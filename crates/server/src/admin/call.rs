@@ -103,6 +103,24 @@ impl Call {
         Ok(permit)
     }
 
+    /// The body of a call whose right depends on what the body says. Who shows no credential, or
+    /// has no right to `action` at all, does not hear what is wrong with it.
+    ///
+    /// # Errors
+    /// As `read`, and as `allow` before that.
+    pub(crate) async fn read_before_right<T: DeserializeOwned>(
+        &self,
+        action: &str,
+    ) -> Result<T, AdminError> {
+        match self.read() {
+            Ok(body) => Ok(body),
+            Err(error) => {
+                self.allow(action, Resource::Any, true).await?;
+                Err(error)
+            }
+        }
+    }
+
     /// A call whose body is a file and comes piece by piece, with that body. A signature of the
     /// body cannot be checked before the body is there, so only a key's secret itself counts.
     pub(crate) fn of_upload(admin: &Admin, request: Request) -> (Self, Body) {

@@ -298,7 +298,9 @@ fn select(body: &NewCampaignBody) -> Result<Select, AdminError> {
 #[utoipa::path(post, path = "/campaigns", tag = "firmware", request_body = NewCampaignBody,
     responses((status = 201, body = CampaignView), (status = "4XX", body = ErrorView)))]
 pub(super) async fn create(call: Call) -> Result<(StatusCode, Json<CampaignView>), AdminError> {
-    let body: NewCampaignBody = call.read()?;
+    let body: NewCampaignBody = call
+        .read_before_right("iot:CreateOTAStaticUpgradeJob")
+        .await?;
     let product = ProductKey::parse(&body.product)?;
     let (kind, right) = match body.kind {
         Kind::Verify => (CampaignKind::Verify, "iot:CreateOTAVerifyJob"),

@@ -228,7 +228,7 @@ pub(super) async fn upload(
 #[utoipa::path(post, path = "/firmware", tag = "firmware", request_body = NewFirmwareBody,
     responses((status = 201, body = FirmwareView), (status = "4XX", body = ErrorView)))]
 pub(super) async fn create(call: Call) -> Result<(StatusCode, Json<FirmwareView>), AdminError> {
-    let body: NewFirmwareBody = call.read()?;
+    let body: NewFirmwareBody = call.read_before_right("iot:CreateOTAFirmware").await?;
     let product = body.product.as_deref().map(ProductKey::parse).transpose()?;
     let resource = product.clone().map_or(Resource::Any, Resource::Product);
     let permit = call.allow("iot:CreateOTAFirmware", resource, true).await?;
