@@ -660,7 +660,7 @@ fn orders_are_checked_and_wait_for_the_device() {
 /// kept, changed and removed; a call that nobody waits for is refused while it is away.
 #[test]
 fn tags_and_wishes_are_kept_for_a_device_that_is_away() {
-    let server = Server::start();
+    let mut server = Server::start();
     let (product, _) = server.product("things");
     server.device(&product, "kitchen");
     let mut app = server.app(App::Core, false);

@@ -390,6 +390,11 @@ impl<S: Duplex> Conn<S> {
             }
         }
         let now = self.router.now();
+        let seat = self.seat.clone();
+        // What a device sends waits for its dialect, and is handed out in order by `working`.
+        let alone =
+            matches!(packet, Packet::Publish(_)) && matches!(self.client, Client::Guest { .. });
+        let _entrance = alone.then(|| seat.entrance());
         for effect in self.seat.receive(self.client.id(), packet, now) {
             match effect {
                 Effect::Deliver(publish, ticket) => self.deliver(publish, ticket, cx)?,

@@ -59,6 +59,10 @@ pub(crate) struct Seat {
     common: Arc<Common>,
     /// The number under which the session is written down; 0 when it ends with its connection.
     pub(crate) session: u64,
+    /// Held by whoever takes a message in, until it is handed out: a client that came back sends
+    /// again what it has no answer for, and what it sent behind that on its new connection must not
+    /// overtake what its former one is still at work on [MQTT-4.6.0-2].
+    entrance: Mutex<()>,
     state: Mutex<State>,
 }
 
@@ -155,6 +159,7 @@ impl Seat {
             owner,
             common,
             session,
+            entrance: Mutex::new(()),
             state: Mutex::new(state),
         }
     }
@@ -337,6 +342,12 @@ impl Seat {
     ) -> Handed {
         let delivery = Delivery::new(message.clone(), subscription);
         self.lock().hand(delivery, now, book)
+    }
+
+    /// Held while a message is taken in and handed out. Taken before any other lock, and before a
+    /// turn.
+    pub(crate) fn entrance(&self) -> MutexGuard<'_, ()> {
+        self.entrance.lock()
     }
 
     /// Does what the protocol says about a packet; gives back what is not of the protocol alone.
