@@ -24,6 +24,10 @@ const START: Duration = Duration::from_secs(5);
 /// How many messages each publisher may send between two kills.
 const ROUND: u64 = 150;
 
+/// How far subscribers may be behind: far less than a session's queue holds, which would drop what
+/// is more.
+const BEHIND: usize = 20_000;
+
 /// What a run told.
 struct Told {
     broken: Vec<String>,
@@ -72,6 +76,10 @@ fn play(broker: &mut impl Broker, kills: u64, mut chance: Chance, patience: Dura
         }
         for kill in 0..kills {
             stage.allowed.fetch_add(ROUND, SeqCst);
+            if stage.ledger().behind() > BEHIND {
+                stage.asleep.store(false, SeqCst);
+                _ = stage.wait(patience, |ledger| ledger.behind() < BEHIND / 2);
+            }
             stage.asleep.store(chance.below(2) == 0, SeqCst);
             let before = stage.ledger().count_acknowledged();
             // In the midst of the round.

@@ -67,6 +67,13 @@ impl Ledger {
         self.broken.push(what);
     }
 
+    /// How many acknowledged messages the slowest subscriber has not.
+    pub(crate) fn behind(&self) -> usize {
+        let all = self.acknowledged.len();
+        let behind = self.have.values().map(|(_, count)| all - count);
+        behind.max().unwrap_or(0)
+    }
+
     /// Whether every subscriber has all that was acknowledged.
     pub(crate) fn complete(&self) -> bool {
         let all = self.acknowledged.len();
