@@ -447,20 +447,24 @@ async fn update(ask: &Ask<'_>) -> Answer {
     nothing()
 }
 
-fn page_of(sheet: Sheet, total: u64, data: Value) -> Answer {
+fn page_of(sheet: Sheet, total: u64, kind: &str, rows: &[Value]) -> Answer {
     fields(json!({
         "CurrentPage": sheet.number,
         "PageSize": sheet.size,
         "PageCount": sheet.pages(total),
         "Total": total,
-        "Data": data,
+        "Data": { kind: rows },
     }))
 }
 
 fn jobs(sheet: Sheet, all: Vec<Campaign>) -> Answer {
     let total = all.len() as u64;
-    let rows: Vec<_> = sheet.cut(all).iter().map(job).collect();
-    page_of(sheet, total, json!({ "SimpleOTAJobInfo": rows }))
+    let rows: Vec<_> = sheet
+        .cut(all)
+        .iter()
+        .map(|one| Value::Object(job(one)))
+        .collect();
+    page_of(sheet, total, "SimpleOTAJobInfo", &rows)
 }
 
 async fn by_firmware(ask: &Ask<'_>) -> Answer {
@@ -566,7 +570,7 @@ async fn tasks(ask: &Ask<'_>) -> Answer {
             row
         })
         .collect();
-    page_of(sheet, total, json!({ "SimpleOTATaskInfo": rows }))
+    page_of(sheet, total, "SimpleOTATaskInfo", &rows)
 }
 
 async fn unfinished(ask: &Ask<'_>) -> Answer {
