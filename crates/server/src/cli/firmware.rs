@@ -343,7 +343,7 @@ pub(super) fn run_campaign(desk: &mut Desk, command: Campaign) -> Result<(), Fai
     match command {
         Campaign::Create(new) => {
             let watch = new.watch;
-            let made = client.post(&["campaigns"], &body_of(*new)?)?;
+            let made = client.post(&["campaigns"], &body_of(&new)?)?;
             match made["id"].as_str().filter(|_| watch) {
                 Some(id) => shown(desk, id, true),
                 None => desk.show(&made, |made| card(made, CAMPAIGN)),
@@ -462,7 +462,7 @@ fn line(told: &Value) -> String {
     format!("{state}: {good} succeeded, {bad} failed, {told_of} at it, of {total}")
 }
 
-fn body_of(new: NewCampaign) -> Result<Value, Failure> {
+fn body_of(new: &NewCampaign) -> Result<Value, Failure> {
     let mut tags = Map::new();
     for tag in &new.tag {
         let Some((key, value)) = tag.split_once('=') else {
