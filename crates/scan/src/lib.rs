@@ -2,7 +2,8 @@
 //!
 //! Start reading at [`unpack()`], which opens everything that is packed into a flat list of files
 //! with the chain of containers that each came out of; then [`identify()`], [`vulns`],
-//! [`risks`] and [`rules`], which [`report::scan`] puts together; every format is one file under `codec`,
+//! [`risks`] and [`rules`], which [`report::scan`] puts together, and [`render`], which writes it
+//! down; every format is one file under `codec`,
 //! `archive`, `container` or `fs`, and the table of them all is `format::FORMATS`.
 //!
 //! The room opens no file, no socket and no process, and knows no clock: who calls it gives the
@@ -10,9 +11,11 @@
 //! offsets are checked before use, everything that grows is charged to a [`limits::Limits`], names
 //! never become paths of the machine, and a fault of the image is data of the result.
 
+pub mod dossier;
 pub mod elf;
 pub mod identify;
 pub mod limits;
+pub mod render;
 pub mod report;
 pub mod risks;
 pub mod rules;

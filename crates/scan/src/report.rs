@@ -1,10 +1,13 @@
 //! The report, exactly as document 000, 1.2.9 lays it out.
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, HashMap},
+};
 
 use bytes::Bytes;
 use credential::crypto::digest::Hash;
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::{
     Limits, Unpacked,
@@ -57,7 +60,7 @@ pub fn scan(name: &str, bytes: Bytes, options: &Options<'_>, stop: &dyn Fn() -> 
 }
 
 /// The whole report. Its fields are written in their order.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Report {
     /// About the file.
@@ -71,7 +74,7 @@ pub struct Report {
 }
 
 /// About the file.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct BasicInfo {
     /// Bytes.
@@ -87,7 +90,7 @@ pub struct BasicInfo {
 }
 
 /// Counts.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Statistics {
     /// Always all five severities, the worst first.
@@ -97,7 +100,7 @@ pub struct Statistics {
 }
 
 /// How many of a severity.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Count {
     /// Severity.
     pub name: Severity,
@@ -106,7 +109,7 @@ pub struct Count {
 }
 
 /// Kinds of risk of one severity.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Brief {
     /// The kinds.
     pub risks: Vec<BriefRisk>,
@@ -117,41 +120,41 @@ pub struct Brief {
 }
 
 /// One kind of risk in the brief.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct BriefRisk {
     /// Name.
-    pub risk_type: &'static str,
+    pub risk_type: Cow<'static, str>,
     /// How urgent its repair is.
-    pub suggestion: &'static str,
+    pub suggestion: Cow<'static, str>,
     /// How many.
     pub count: usize,
     /// What it is.
-    pub description: &'static str,
+    pub description: Cow<'static, str>,
 }
 
 /// All findings of one kind.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RiskGroup {
     /// Chinese name.
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
     /// Code.
-    pub code: &'static str,
+    pub code: Cow<'static, str>,
     /// English name of the group.
-    pub en_category: &'static str,
+    pub en_category: Cow<'static, str>,
     /// Chinese name of the group.
-    pub category: &'static str,
+    pub category: Cow<'static, str>,
     /// What it is.
-    pub description: &'static str,
+    pub description: Cow<'static, str>,
     /// What to do.
-    pub suggestion: &'static str,
+    pub suggestion: Cow<'static, str>,
     /// Where.
     pub vuln_infos: Vec<VulnInfo>,
 }
 
 /// One finding.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct VulnInfo {
     /// How bad.
     pub severity: Severity,
@@ -160,24 +163,24 @@ pub struct VulnInfo {
     /// Details of what is no CVE.
     pub detail: Vec<NamedValues>,
     /// The CVE; an empty object for what is none.
-    #[serde(serialize_with = "or_empty")]
+    #[serde(serialize_with = "or_empty", deserialize_with = "from_empty")]
     pub cve: Option<Cve>,
 }
 
 /// A detail.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct NamedValues {
     /// Chinese name.
-    pub cn_name: &'static str,
+    pub cn_name: Cow<'static, str>,
     /// English name.
-    pub en_name: &'static str,
+    pub en_name: Cow<'static, str>,
     /// Values.
     pub value: Vec<String>,
 }
 
 /// A known vulnerability.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Cve {
     /// `CVE-…`.
@@ -195,7 +198,7 @@ pub struct Cve {
 }
 
 /// How bad a vulnerability is.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Impact {
     /// CVSS vector; nothing where it has no score.
@@ -210,13 +213,13 @@ pub struct Impact {
 }
 
 /// What software, and what repairs it.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CpeInfo {
     /// CPE 2.3 name.
     pub cpe_name: String,
     /// `a` application, `o` operating system.
-    pub cpe_type: &'static str,
+    pub cpe_type: Cow<'static, str>,
     /// Repairs everything that is known.
     pub all_fixed_version: FixedVersion,
     /// Repairs what is critical or high.
@@ -224,7 +227,7 @@ pub struct CpeInfo {
 }
 
 /// Where to read more.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ReferenceInfo {
     /// Patch, advisory, exploit.
@@ -240,6 +243,19 @@ fn or_empty<S: Serializer>(cve: &Option<Cve>, serializer: S) -> Result<S::Ok, S:
         Some(cve) => cve.serialize(serializer),
         None => BTreeMap::<&str, &str>::new().serialize(serializer),
     }
+}
+
+fn from_empty<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Cve>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Either {
+        Some(Box<Cve>),
+        None {},
+    }
+    Ok(match Either::deserialize(from)? {
+        Either::Some(cve) => Some(*cve),
+        Either::None {} => None,
+    })
 }
 
 /// How urgent the repair of a severity is.
@@ -289,12 +305,12 @@ fn report(
             let mut infos = groups.remove(risk.code).filter(|i| !i.is_empty())?;
             infos.sort_by_key(|i| i.severity);
             Some(RiskGroup {
-                name: risk.cn,
-                code: risk.code,
-                en_category: risk.category.1,
-                category: risk.category.0,
-                description: risk.description,
-                suggestion: risk.suggestion,
+                name: risk.cn.into(),
+                code: risk.code.into(),
+                en_category: risk.category.1.into(),
+                category: risk.category.0.into(),
+                description: risk.description.0.into(),
+                suggestion: risk.suggestion.0.into(),
                 vuln_infos: infos,
             })
         })
@@ -328,10 +344,10 @@ fn statistics(risks: &[RiskGroup], database: &Database) -> Statistics {
                     });
                     let count = of().count();
                     (count > 0).then(|| BriefRisk {
-                        risk_type: group.name,
-                        suggestion: urgency(severity, exploited),
+                        risk_type: group.name.clone(),
+                        suggestion: urgency(severity, exploited).into(),
                         count,
-                        description: group.description,
+                        description: group.description.clone(),
                     })
                 })
                 .collect();
@@ -359,8 +375,8 @@ fn info(finding: &Finding) -> VulnInfo {
         .details
         .iter()
         .map(|d| NamedValues {
-            cn_name: d.cn,
-            en_name: d.en,
+            cn_name: d.cn.into(),
+            en_name: d.en.into(),
             value: d.values.clone(),
         })
         .collect();
@@ -369,13 +385,13 @@ fn info(finding: &Finding) -> VulnInfo {
         .and_then(|v| v.as_str().map(str::to_owned))
         .unwrap_or_default();
     detail.push(NamedValues {
-        cn_name: "可信度",
-        en_name: "confidence",
+        cn_name: "可信度".into(),
+        en_name: "confidence".into(),
         value: vec![sure],
     });
     detail.push(NamedValues {
-        cn_name: "指纹",
-        en_name: "fingerprint",
+        cn_name: "指纹".into(),
+        en_name: "fingerprint".into(),
         value: vec![finding.fingerprint()],
     });
     VulnInfo {
@@ -436,7 +452,7 @@ fn vulnerabilities(component: &Component, database: &Database) -> Vec<VulnInfo> 
                     },
                     cpe: CpeInfo {
                         cpe_name: name.clone(),
-                        cpe_type: kind,
+                        cpe_type: kind.into(),
                         all_fixed_version: all.clone(),
                         high_critical_fixed_version: worst.clone(),
                     },

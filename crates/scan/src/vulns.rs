@@ -123,7 +123,7 @@ impl Advisory {
 }
 
 /// A feed that was imported.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Source {
     /// The file's name.
     pub name: String,

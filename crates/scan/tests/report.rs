@@ -246,7 +246,7 @@ fn graded_protection_judges_only_what_it_sees() {
     let two = scanned(clean, Some(Level::Two), &database);
     let verdicts = &two.report.detection_rule_result;
     assert!(verdicts.iter().all(|v| v.status == "1"), "{verdicts:?}");
-    let codes: Vec<_> = verdicts.iter().map(|v| v.category_code).collect();
+    let codes: Vec<_> = verdicts.iter().map(|v| &*v.category_code).collect();
     assert_eq!(codes, ["IA-1", "IA-3", "AC-1", "IP-1", "IP-3", "MC-1"]);
     let open = rules::undecided(Level::Two, verdicts);
     assert!(
@@ -267,7 +267,7 @@ fn graded_protection_judges_only_what_it_sees() {
         .detection_rule_result
         .iter()
         .filter(|v| v.status == "0")
-        .map(|v| v.category_code)
+        .map(|v| &*v.category_code)
         .collect();
     for code in ["IA-1", "IA-3", "AC-1", "IP-1", "MC-1", "DI-1"] {
         assert!(broken.contains(&code), "{code} in {broken:?}");

@@ -14,10 +14,10 @@ pub struct Risk {
     pub category: (&'static str, &'static str),
     /// Usual severity.
     pub severity: Severity,
-    /// What it is, Chinese.
-    pub description: &'static str,
-    /// What to do, Chinese.
-    pub suggestion: &'static str,
+    /// What it is, Chinese and English.
+    pub description: (&'static str, &'static str),
+    /// What to do, Chinese and English.
+    pub suggestion: (&'static str, &'static str),
 }
 
 const fn row(
@@ -26,8 +26,8 @@ const fn row(
     en: &'static str,
     category: (&'static str, &'static str),
     severity: Severity,
-    description: &'static str,
-    suggestion: &'static str,
+    description: (&'static str, &'static str),
+    suggestion: (&'static str, &'static str),
 ) -> Risk {
     Risk {
         code,
@@ -62,8 +62,14 @@ pub static RISKS: &[Risk] = &[
         "Known vulnerability",
         CVE,
         Notice,
-        "组件的当前版本存在已公开的漏洞。",
-        "将组件升级到已修复的版本，或安装供应商提供的补丁。",
+        (
+            "组件的当前版本存在已公开的漏洞。",
+            "The component's version has published vulnerabilities.",
+        ),
+        (
+            "将组件升级到已修复的版本，或安装供应商提供的补丁。",
+            "Go to a version that repairs them, or apply the supplier's patches.",
+        ),
     ),
     row(
         "CveKernel",
@@ -71,8 +77,14 @@ pub static RISKS: &[Risk] = &[
         "Kernel vulnerability",
         CVE,
         Notice,
-        "内核的当前版本存在已公开的漏洞；是否受影响取决于内核配置。",
-        "升级内核，或确认相关功能未启用。",
+        (
+            "内核的当前版本存在已公开的漏洞；是否受影响取决于内核配置。",
+            "The kernel's version has published vulnerabilities; whether they apply depends on how it was configured.",
+        ),
+        (
+            "升级内核，或确认相关功能未启用。",
+            "Update the kernel, or make sure that the feature concerned is off.",
+        ),
     ),
     row(
         "OutdatedKernel",
@@ -80,8 +92,14 @@ pub static RISKS: &[Risk] = &[
         "Kernel past end of life",
         PARTS,
         Medium,
-        "内核系列已停止维护，不再获得安全修复。",
-        "迁移到仍在维护的长期支持内核。",
+        (
+            "内核系列已停止维护，不再获得安全修复。",
+            "The kernel's series is no longer maintained and gets no more security repairs.",
+        ),
+        (
+            "迁移到仍在维护的长期支持内核。",
+            "Move to a long-term kernel that is still maintained.",
+        ),
     ),
     row(
         "EolComponent",
@@ -89,8 +107,14 @@ pub static RISKS: &[Risk] = &[
         "End-of-life component",
         PARTS,
         Low,
-        "组件的该版本系列已停止维护。",
-        "升级到仍在维护的版本系列。",
+        (
+            "组件的该版本系列已停止维护。",
+            "This series of the component is no longer maintained.",
+        ),
+        (
+            "升级到仍在维护的版本系列。",
+            "Move to a series that is still maintained.",
+        ),
     ),
     row(
         "LicenseRisk",
@@ -98,8 +122,14 @@ pub static RISKS: &[Risk] = &[
         "Licence obligation",
         PARTS,
         Notice,
-        "组件的许可证附带公开源代码等义务。",
-        "核对并履行许可证义务。",
+        (
+            "组件的许可证附带公开源代码等义务。",
+            "The component's licence demands something of you, such as giving out the source.",
+        ),
+        (
+            "核对并履行许可证义务。",
+            "Check what the licence demands and do it.",
+        ),
     ),
     row(
         "HardcodedPassword",
@@ -107,8 +137,14 @@ pub static RISKS: &[Risk] = &[
         "Hard-coded password",
         SECRET,
         High,
-        "配置或脚本中写有固定口令。",
-        "移除固定口令，改为每台设备唯一的凭据。",
+        (
+            "配置或脚本中写有固定口令。",
+            "A setting or script holds a fixed password.",
+        ),
+        (
+            "移除固定口令，改为每台设备唯一的凭据。",
+            "Remove it; give each device credentials of its own.",
+        ),
     ),
     row(
         "WeakPassword",
@@ -116,8 +152,14 @@ pub static RISKS: &[Risk] = &[
         "Guessable password",
         LOGIN,
         High,
-        "账户口令可由常见口令列表猜出。",
-        "取消默认口令，首次使用时强制设置强口令。",
+        (
+            "账户口令可由常见口令列表猜出。",
+            "The account's password is on a list of common passwords.",
+        ),
+        (
+            "取消默认口令，首次使用时强制设置强口令。",
+            "Do away with default passwords; demand a strong one at first use.",
+        ),
     ),
     row(
         "EmptyPassword",
@@ -125,8 +167,14 @@ pub static RISKS: &[Risk] = &[
         "Empty password",
         LOGIN,
         Critical,
-        "账户无需口令即可登录。",
-        "锁定该账户或设置口令。",
+        (
+            "账户无需口令即可登录。",
+            "Anybody can log in to the account without a password.",
+        ),
+        (
+            "锁定该账户或设置口令。",
+            "Lock the account or give it a password.",
+        ),
     ),
     row(
         "WeakHash",
@@ -134,8 +182,11 @@ pub static RISKS: &[Risk] = &[
         "Weak password hash",
         LOGIN,
         Medium,
-        "口令以DES或MD5散列保存，易被离线破解。",
-        "改用SHA-512或yescrypt散列。",
+        (
+            "口令以DES或MD5散列保存，易被离线破解。",
+            "The password rests as a DES or MD5 hash, which is easily cracked.",
+        ),
+        ("改用SHA-512或yescrypt散列。", "Use SHA-512 or yescrypt."),
     ),
     row(
         "ExtraRootUid",
@@ -143,8 +194,14 @@ pub static RISKS: &[Risk] = &[
         "Second account with uid 0",
         LOGIN,
         High,
-        "除root外还有UID为0的账户。",
-        "删除该账户或改用普通UID。",
+        (
+            "除root外还有UID为0的账户。",
+            "An account other than root has user id 0.",
+        ),
+        (
+            "删除该账户或改用普通UID。",
+            "Delete the account or give it an ordinary user id.",
+        ),
     ),
     row(
         "PrivateKeyLeak",
@@ -152,8 +209,14 @@ pub static RISKS: &[Risk] = &[
         "Private key in image",
         KEYS,
         High,
-        "固件中含有私钥，所有设备共用，任何人可取得。",
-        "在设备上生成密钥，或按设备写入安全存储。",
+        (
+            "固件中含有私钥，所有设备共用，任何人可取得。",
+            "The image holds a private key: all devices share it, and anybody can take it out.",
+        ),
+        (
+            "在设备上生成密钥，或按设备写入安全存储。",
+            "Make keys on the device, or write them into its secure storage one by one.",
+        ),
     ),
     row(
         "WeakKey",
@@ -161,8 +224,14 @@ pub static RISKS: &[Risk] = &[
         "Weak key",
         KEYS,
         High,
-        "密钥长度不足或算法已不安全。",
-        "改用RSA 2048位以上或ECC 224位以上的密钥。",
+        (
+            "密钥长度不足或算法已不安全。",
+            "The key is too short, or its algorithm is no longer safe.",
+        ),
+        (
+            "改用RSA 2048位以上或ECC 224位以上的密钥。",
+            "Use RSA of 2048 bits or more, or elliptic curves of 224 bits or more.",
+        ),
     ),
     row(
         "CertExpired",
@@ -170,8 +239,11 @@ pub static RISKS: &[Risk] = &[
         "Expired certificate",
         KEYS,
         Medium,
-        "证书已超过有效期。",
-        "更换证书并建立更新机制。",
+        ("证书已超过有效期。", "The certificate is past its time."),
+        (
+            "更换证书并建立更新机制。",
+            "Replace it, and make it replaceable in the field.",
+        ),
     ),
     row(
         "CertWeakSig",
@@ -179,8 +251,14 @@ pub static RISKS: &[Risk] = &[
         "Weak certificate signature",
         KEYS,
         Medium,
-        "证书以MD5或SHA-1签名。",
-        "以SHA-256或更强的算法重新签发。",
+        (
+            "证书以MD5或SHA-1签名。",
+            "The certificate is signed with MD5 or SHA-1.",
+        ),
+        (
+            "以SHA-256或更强的算法重新签发。",
+            "Have it issued anew with SHA-256 or stronger.",
+        ),
     ),
     row(
         "CertSelfSigned",
@@ -188,8 +266,11 @@ pub static RISKS: &[Risk] = &[
         "Self-signed certificate",
         KEYS,
         Notice,
-        "证书由其自身签名。",
-        "确认其为有意信任的根证书。",
+        ("证书由其自身签名。", "The certificate is signed by itself."),
+        (
+            "确认其为有意信任的根证书。",
+            "Make sure that it is a root that you mean to trust.",
+        ),
     ),
     row(
         "CertLongLife",
@@ -197,8 +278,14 @@ pub static RISKS: &[Risk] = &[
         "Certificate valid too long",
         KEYS,
         Notice,
-        "终端证书的有效期超过十年。",
-        "缩短有效期并建立更新机制。",
+        (
+            "终端证书的有效期超过十年。",
+            "A certificate that is no authority's is valid for more than ten years.",
+        ),
+        (
+            "缩短有效期并建立更新机制。",
+            "Shorten its life, and make it replaceable in the field.",
+        ),
     ),
     row(
         "AuthorizedKeys",
@@ -206,8 +293,11 @@ pub static RISKS: &[Risk] = &[
         "Preset authorized_keys",
         BACK,
         High,
-        "固件预置了可登录的SSH公钥，其持有者可登录所有设备。",
-        "移除预置公钥。",
+        (
+            "固件预置了可登录的SSH公钥，其持有者可登录所有设备。",
+            "The image comes with an SSH public key; whoever holds its other half can log in to every device.",
+        ),
+        ("移除预置公钥。", "Remove the key."),
     ),
     row(
         "TokenLeak",
@@ -215,8 +305,14 @@ pub static RISKS: &[Risk] = &[
         "Cloud token or access key",
         SECRET,
         High,
-        "固件中含有云服务的访问密钥或令牌。",
-        "立即作废该密钥，改用按设备签发的临时凭据。",
+        (
+            "固件中含有云服务的访问密钥或令牌。",
+            "The image holds an access key or token of a cloud.",
+        ),
+        (
+            "立即作废该密钥，改用按设备签发的临时凭据。",
+            "Revoke it at once; issue short-lived credentials to each device.",
+        ),
     ),
     row(
         "VcsLeak",
@@ -224,8 +320,14 @@ pub static RISKS: &[Risk] = &[
         "Version control left behind",
         SECRET,
         Medium,
-        "固件中残留版本库数据。",
-        "打包时排除版本库目录。",
+        (
+            "固件中残留版本库数据。",
+            "Data of a version control system were left in the image.",
+        ),
+        (
+            "打包时排除版本库目录。",
+            "Leave such folders out when packing.",
+        ),
     ),
     row(
         "BackupLeak",
@@ -233,8 +335,11 @@ pub static RISKS: &[Risk] = &[
         "Backup file left behind",
         SECRET,
         Low,
-        "固件中残留备份或历史文件。",
-        "打包时清除备份和历史文件。",
+        (
+            "固件中残留备份或历史文件。",
+            "Backups or history files were left in the image.",
+        ),
+        ("打包时清除备份和历史文件。", "Remove them before packing."),
     ),
     row(
         "DebugSymbol",
@@ -242,8 +347,11 @@ pub static RISKS: &[Risk] = &[
         "Debug symbols left behind",
         SECRET,
         Notice,
-        "程序未去除符号表，便于逆向分析。",
-        "发布前执行strip。",
+        (
+            "程序未去除符号表，便于逆向分析。",
+            "The program still has its symbol table, which helps whoever takes it apart.",
+        ),
+        ("发布前执行strip。", "Strip it before release."),
     ),
     row(
         "UrlLeak",
@@ -251,8 +359,11 @@ pub static RISKS: &[Risk] = &[
         "URL in image",
         SECRET,
         Notice,
-        "固件中含有URL。",
-        "确认这些地址可以公开。",
+        ("固件中含有URL。", "The image holds addresses of the web."),
+        (
+            "确认这些地址可以公开。",
+            "Make sure that they may be public.",
+        ),
     ),
     row(
         "IpLeak",
@@ -260,8 +371,14 @@ pub static RISKS: &[Risk] = &[
         "IP address in image",
         SECRET,
         Notice,
-        "固件中含有固定IP地址。",
-        "确认这些地址可以公开。",
+        (
+            "固件中含有固定IP地址。",
+            "The image holds fixed IP addresses.",
+        ),
+        (
+            "确认这些地址可以公开。",
+            "Make sure that they may be public.",
+        ),
     ),
     row(
         "EmailLeak",
@@ -269,8 +386,11 @@ pub static RISKS: &[Risk] = &[
         "E-mail address in image",
         SECRET,
         Notice,
-        "固件中含有邮箱地址。",
-        "确认这些地址可以公开。",
+        ("固件中含有邮箱地址。", "The image holds e-mail addresses."),
+        (
+            "确认这些地址可以公开。",
+            "Make sure that they may be public.",
+        ),
     ),
     row(
         "NoNx",
@@ -278,8 +398,8 @@ pub static RISKS: &[Risk] = &[
         "Executable stack",
         BINARY,
         Medium,
-        "程序的栈可执行。",
-        "以-z noexecstack链接。",
+        ("程序的栈可执行。", "The program's stack is executable."),
+        ("以-z noexecstack链接。", "Link with -z noexecstack."),
     ),
     row(
         "NoPie",
@@ -287,8 +407,11 @@ pub static RISKS: &[Risk] = &[
         "Not position independent",
         BINARY,
         Low,
-        "程序加载地址固定，地址随机化无效。",
-        "以-fPIE -pie编译。",
+        (
+            "程序加载地址固定，地址随机化无效。",
+            "The program is always loaded at the same address, so that randomisation does nothing for it.",
+        ),
+        ("以-fPIE -pie编译。", "Compile with -fPIE -pie."),
     ),
     row(
         "NoRelro",
@@ -296,8 +419,11 @@ pub static RISKS: &[Risk] = &[
         "No read-only relocations",
         BINARY,
         Low,
-        "重定位表可写，可被覆盖以劫持流程。",
-        "以-z relro -z now链接。",
+        (
+            "重定位表可写，可被覆盖以劫持流程。",
+            "The relocation table can be overwritten to take over the program.",
+        ),
+        ("以-z relro -z now链接。", "Link with -z relro -z now."),
     ),
     row(
         "NoCanary",
@@ -305,8 +431,14 @@ pub static RISKS: &[Risk] = &[
         "No stack protector",
         BINARY,
         Medium,
-        "程序未启用栈溢出保护。",
-        "以-fstack-protector-strong编译。",
+        (
+            "程序未启用栈溢出保护。",
+            "The program does not notice an overflow of its stack.",
+        ),
+        (
+            "以-fstack-protector-strong编译。",
+            "Compile with -fstack-protector-strong.",
+        ),
     ),
     row(
         "NoFortify",
@@ -314,8 +446,14 @@ pub static RISKS: &[Risk] = &[
         "No fortified functions",
         BINARY,
         Notice,
-        "程序未启用FORTIFY_SOURCE检查。",
-        "以-O2 -D_FORTIFY_SOURCE=2编译。",
+        (
+            "程序未启用FORTIFY_SOURCE检查。",
+            "The program was built without FORTIFY_SOURCE.",
+        ),
+        (
+            "以-O2 -D_FORTIFY_SOURCE=2编译。",
+            "Compile with -O2 -D_FORTIFY_SOURCE=2.",
+        ),
     ),
     row(
         "RpathRisk",
@@ -323,8 +461,14 @@ pub static RISKS: &[Risk] = &[
         "Unsafe library path",
         BINARY,
         Medium,
-        "程序从相对或可写目录加载库。",
-        "移除RPATH/RUNPATH或改为固定的只读目录。",
+        (
+            "程序从相对或可写目录加载库。",
+            "The program loads libraries from a relative or writable folder.",
+        ),
+        (
+            "移除RPATH/RUNPATH或改为固定的只读目录。",
+            "Remove RPATH/RUNPATH, or name a fixed folder that only root can write to.",
+        ),
     ),
     row(
         "UnsafeFunc",
@@ -332,8 +476,14 @@ pub static RISKS: &[Risk] = &[
         "Unsafe functions",
         BINARY,
         Low,
-        "程序调用不检查长度或执行命令的函数。",
-        "改用带长度检查的函数，避免拼接命令。",
+        (
+            "程序调用不检查长度或执行命令的函数。",
+            "The program calls functions that check no length or run commands.",
+        ),
+        (
+            "改用带长度检查的函数，避免拼接命令。",
+            "Use those that take a length; do not put commands together from input.",
+        ),
     ),
     row(
         "SuidBinary",
@@ -341,8 +491,14 @@ pub static RISKS: &[Risk] = &[
         "Set-uid file",
         SYSTEM,
         Low,
-        "文件以其所有者的权限运行。",
-        "去除不必要的SUID/SGID位。",
+        (
+            "文件以其所有者的权限运行。",
+            "The file runs with the rights of its owner.",
+        ),
+        (
+            "去除不必要的SUID/SGID位。",
+            "Remove set-uid and set-gid bits that nobody needs.",
+        ),
     ),
     row(
         "WorldWritable",
@@ -350,8 +506,11 @@ pub static RISKS: &[Risk] = &[
         "World-writable file",
         SYSTEM,
         Low,
-        "任何用户都可修改该文件。",
-        "收紧文件权限。",
+        (
+            "任何用户都可修改该文件。",
+            "Every user can change the file.",
+        ),
+        ("收紧文件权限。", "Tighten its mode."),
     ),
     row(
         "TelnetEnabled",
@@ -359,8 +518,11 @@ pub static RISKS: &[Risk] = &[
         "Telnet enabled",
         SERVICE,
         High,
-        "启动时运行Telnet服务，口令明文传输。",
-        "停用Telnet，改用SSH。",
+        (
+            "启动时运行Telnet服务，口令明文传输。",
+            "Telnet is started at boot; passwords travel in clear.",
+        ),
+        ("停用Telnet，改用SSH。", "Turn it off and use SSH."),
     ),
     row(
         "FtpEnabled",
@@ -368,8 +530,11 @@ pub static RISKS: &[Risk] = &[
         "FTP enabled",
         SERVICE,
         Medium,
-        "启动时运行FTP服务，口令明文传输。",
-        "停用FTP，改用SFTP。",
+        (
+            "启动时运行FTP服务，口令明文传输。",
+            "FTP is started at boot; passwords travel in clear.",
+        ),
+        ("停用FTP，改用SFTP。", "Turn it off and use SFTP."),
     ),
     row(
         "TftpEnabled",
@@ -377,8 +542,11 @@ pub static RISKS: &[Risk] = &[
         "TFTP enabled",
         SERVICE,
         Medium,
-        "启动时运行TFTP服务，无需认证。",
-        "停用TFTP。",
+        (
+            "启动时运行TFTP服务，无需认证。",
+            "TFTP is started at boot and asks nobody who they are.",
+        ),
+        ("停用TFTP。", "Turn it off."),
     ),
     row(
         "RshEnabled",
@@ -386,8 +554,11 @@ pub static RISKS: &[Risk] = &[
         "rsh enabled",
         SERVICE,
         High,
-        "启动时运行rsh类服务，仅凭地址认证。",
-        "停用rsh类服务。",
+        (
+            "启动时运行rsh类服务，仅凭地址认证。",
+            "An rsh-like service is started at boot and trusts addresses.",
+        ),
+        ("停用rsh类服务。", "Turn it off."),
     ),
     row(
         "DebugShell",
@@ -395,8 +566,14 @@ pub static RISKS: &[Risk] = &[
         "Shell without login",
         SERVICE,
         High,
-        "控制台直接给出shell，无需登录。",
-        "控制台改为需要登录，或在出厂版本中关闭。",
+        (
+            "控制台直接给出shell，无需登录。",
+            "The console gives a shell without login.",
+        ),
+        (
+            "控制台改为需要登录，或在出厂版本中关闭。",
+            "Demand a login there, or turn it off in what leaves the factory.",
+        ),
     ),
     row(
         "UpnpEnabled",
@@ -404,8 +581,11 @@ pub static RISKS: &[Risk] = &[
         "UPnP enabled",
         SERVICE,
         Low,
-        "启动时运行UPnP服务，可被用来打开端口。",
-        "默认关闭UPnP。",
+        (
+            "启动时运行UPnP服务，可被用来打开端口。",
+            "UPnP is started at boot and can be made to open ports.",
+        ),
+        ("默认关闭UPnP。", "Have it off by default."),
     ),
     row(
         "SnmpDefaultCommunity",
@@ -413,8 +593,14 @@ pub static RISKS: &[Risk] = &[
         "SNMP default community",
         SERVICE,
         Medium,
-        "SNMP使用public或private等默认团体名。",
-        "改用SNMPv3，或设置不可猜的团体名。",
+        (
+            "SNMP使用public或private等默认团体名。",
+            "SNMP uses a default community such as public or private.",
+        ),
+        (
+            "改用SNMPv3，或设置不可猜的团体名。",
+            "Use SNMPv3, or a community that nobody guesses.",
+        ),
     ),
     row(
         "SshdWeakConfig",
@@ -422,8 +608,14 @@ pub static RISKS: &[Risk] = &[
         "Weak SSH server settings",
         SERVICE,
         Medium,
-        "SSH服务允许不安全的登录方式或算法。",
-        "禁止root口令登录与空口令，停用旧协议和弱算法。",
+        (
+            "SSH服务允许不安全的登录方式或算法。",
+            "The SSH server allows unsafe logins or algorithms.",
+        ),
+        (
+            "禁止root口令登录与空口令，停用旧协议和弱算法。",
+            "Forbid root logins by password and empty passwords; turn off old protocols and weak algorithms.",
+        ),
     ),
     row(
         "HttpdWeakConfig",
@@ -431,8 +623,14 @@ pub static RISKS: &[Risk] = &[
         "Weak web server settings",
         SERVICE,
         Low,
-        "Web服务开启目录列表或以root运行。",
-        "关闭目录列表，以专用用户运行。",
+        (
+            "Web服务开启目录列表或以root运行。",
+            "The web server lists folders or runs as root.",
+        ),
+        (
+            "关闭目录列表，以专用用户运行。",
+            "Turn listings off; run it as a user of its own.",
+        ),
     ),
     row(
         "DebugInterface",
@@ -440,8 +638,14 @@ pub static RISKS: &[Risk] = &[
         "Debugging tools",
         DEBUG,
         Medium,
-        "固件中含有调试工具或接口。",
-        "从发布版本中移除调试工具。",
+        (
+            "固件中含有调试工具或接口。",
+            "The image holds debugging tools or interfaces.",
+        ),
+        (
+            "从发布版本中移除调试工具。",
+            "Remove them from what is released.",
+        ),
     ),
     row(
         "NoSecureBoot",
@@ -449,8 +653,14 @@ pub static RISKS: &[Risk] = &[
         "No verified boot",
         BOOT,
         Medium,
-        "启动镜像没有签名，可被替换。",
-        "对启动镜像签名并由引导程序校验。",
+        (
+            "启动镜像没有签名，可被替换。",
+            "The boot image is not signed and can be exchanged.",
+        ),
+        (
+            "对启动镜像签名并由引导程序校验。",
+            "Sign it, and have the boot loader check.",
+        ),
     ),
     row(
         "Malware",
@@ -458,8 +668,14 @@ pub static RISKS: &[Risk] = &[
         "Malware",
         MALWARE,
         Critical,
-        "文件含有已知恶意代码的特征。",
-        "隔离该固件并调查来源。",
+        (
+            "文件含有已知恶意代码的特征。",
+            "The file bears the marks of known malware.",
+        ),
+        (
+            "隔离该固件并调查来源。",
+            "Isolate the firmware and find out where it comes from.",
+        ),
     ),
     row(
         "BackdoorPattern",
@@ -467,8 +683,14 @@ pub static RISKS: &[Risk] = &[
         "Backdoor pattern",
         MALWARE,
         Critical,
-        "脚本含有反向连接shell等后门特征。",
-        "移除该代码并调查来源。",
+        (
+            "脚本含有反向连接shell等后门特征。",
+            "A script bears the marks of a backdoor, such as a shell that connects outwards.",
+        ),
+        (
+            "移除该代码并调查来源。",
+            "Remove it and find out where it comes from.",
+        ),
     ),
     row(
         "UpdateInsecure",
@@ -476,8 +698,14 @@ pub static RISKS: &[Risk] = &[
         "Insecure update",
         UPDATE,
         Medium,
-        "升级地址使用明文HTTP，内容可被替换。",
-        "改用HTTPS并校验升级包签名。",
+        (
+            "升级地址使用明文HTTP，内容可被替换。",
+            "Updates come over plain HTTP and can be exchanged on the way.",
+        ),
+        (
+            "改用HTTPS并校验升级包签名。",
+            "Use HTTPS, and check a signature of the package.",
+        ),
     ),
     row(
         "KernelConfigWeak",
@@ -485,8 +713,11 @@ pub static RISKS: &[Risk] = &[
         "Kernel hardening off",
         SYSTEM,
         Low,
-        "内核编译配置未启用安全选项。",
-        "启用列出的内核选项。",
+        (
+            "内核编译配置未启用安全选项。",
+            "The kernel was built without these safeguards.",
+        ),
+        ("启用列出的内核选项。", "Turn the listed options on."),
     ),
     row(
         "Unreadable",
@@ -494,8 +725,14 @@ pub static RISKS: &[Risk] = &[
         "Cannot be unpacked",
         PARTS,
         Notice,
-        "内容经过加密或格式未知，无法检测其内部。",
-        "提供未加密的固件以完成检测。",
+        (
+            "内容经过加密或格式未知，无法检测其内部。",
+            "The content is encrypted or of an unknown format; nothing can be said of its inside.",
+        ),
+        (
+            "提供未加密的固件以完成检测。",
+            "Give an image that is not encrypted.",
+        ),
     ),
 ];
 

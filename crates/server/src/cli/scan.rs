@@ -14,17 +14,18 @@ use std::{
     time::{Duration, Instant},
 };
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use model::port::Clock;
 use rustix::process::{Resource, Rlimit, setrlimit};
 use scan::{
     Limits,
+    dossier::Dossier,
+    render::{Format, Language, render},
     report::{Options, scan},
-    rules::{self, Level},
+    rules::Level,
     vulns::{Database, import::import},
 };
-use serde::{Deserialize, Serialize};
-use serde_json::{Value, json, value::RawValue};
+use serde_json::{Value, json};
 
 use super::{Desk, Failure, REFUSED, table::table};
 use crate::engine::WallClock;
@@ -39,9 +40,10 @@ const GRACE: Duration = Duration::from_secs(60);
 Examples:
   muster scan image.bin
   muster scan image.bin --vulns feeds/ --level 3
+  muster scan image.bin --format html --out report.html
   muster scan image.bin --vulns nvdcve-2.0-2025.json.gz --json > report.json
 
-With --json the report is printed as the vendor's firmware scanning describes it (document 000,
+With --json (or --format json) the report is printed as the vendor's firmware scanning describes it (document 000,
 1.2.9). Feeds are files of the NVD (2.0 or 1.1), CVE 5 records, OSV, KEV, EPSS, gzipped or not;
 nothing is fetched from anywhere. Without --vulns, the folder `vulns` of the data folder is read.")]
 pub(super) struct Scan {
@@ -53,6 +55,15 @@ pub(super) struct Scan {
     /// Judge graded protection 2.0 of level 2 or 3.
     #[arg(long, value_parser = clap::value_parser!(u8).range(2..=3))]
     level: Option<u8>,
+    /// What to write.
+    #[arg(long, value_enum, default_value = "text")]
+    format: Form,
+    /// Where to write it; without, it is printed.
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Which language a page shows first.
+    #[arg(long, value_enum, default_value = "zh")]
+    lang: Tongue,
     /// Seconds after which what was found until then is reported.
     #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     timeout: u64,
@@ -64,11 +75,46 @@ pub(super) struct Scan {
     worker: bool,
 }
 
-/// What a worker says: the report as it is to be printed, its fields in their order, and the rest.
-#[derive(Serialize, Deserialize)]
-struct Answer {
-    report: Box<RawValue>,
-    about: Value,
+/// What to write.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Form {
+    /// For the terminal.
+    Text,
+    /// As the vendor's firmware scanning describes it.
+    Json,
+    /// One page for a browser, in both languages.
+    Html,
+    /// CycloneDX 1.6: components and their vulnerabilities.
+    Cyclonedx,
+    /// SPDX 2.3: components.
+    Spdx,
+    /// OpenVEX: which vulnerabilities matter.
+    Vex,
+    /// SARIF 2.1.0, for collectors of findings.
+    Sarif,
+    /// For a spreadsheet.
+    Csv,
+}
+
+impl Form {
+    fn format(self) -> Option<Format> {
+        Some(match self {
+            Form::Text => return None,
+            Form::Json => Format::Json,
+            Form::Html => Format::Html,
+            Form::Cyclonedx => Format::CycloneDx,
+            Form::Spdx => Format::Spdx,
+            Form::Vex => Format::Vex,
+            Form::Sarif => Format::Sarif,
+            Form::Csv => Format::Csv,
+        })
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Tongue {
+    Zh,
+    En,
 }
 
 pub(super) fn run(desk: &mut Desk, mut order: Scan) -> Result<ExitCode, Failure> {
@@ -84,13 +130,34 @@ pub(super) fn run(desk: &mut Desk, mut order: Scan) -> Result<ExitCode, Failure>
             order.vulns.push(own);
         }
     }
-    let answer = ask(&order)?;
-    if desk.globals.json {
-        desk.say(&format!("{}\n", answer.report))?;
-    } else {
-        let report = serde_json::from_str(answer.report.get())
-            .map_err(|error| refused(format!("reading the report: {error}"), ""))?;
-        desk.say(&people(&order.image, &report, &answer.about))?;
+    let dossier = ask(&order)?;
+    let format = match order.format {
+        Form::Text if desk.globals.json => Some(Format::Json),
+        form => form.format(),
+    };
+    let language = match order.lang {
+        Tongue::Zh => Language::Chinese,
+        Tongue::En => Language::English,
+    };
+    let text = match format {
+        Some(format) => {
+            let mut text = render(&dossier, format, language)
+                .map_err(|error| refused(format!("writing the report: {error}"), ""))?;
+            if !text.ends_with('\n') {
+                text.push('\n');
+            }
+            text
+        }
+        None => {
+            let answer = serde_json::to_value(&dossier)
+                .map_err(|error| refused(format!("writing the report: {error}"), ""))?;
+            people(&order.image, &answer["report"], &answer)
+        }
+    };
+    match &order.out {
+        Some(path) => fs::write(path, text)
+            .map_err(|error| refused(format!("{}: {error}", path.display()), ""))?,
+        None => desk.say(&text)?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -100,7 +167,7 @@ fn refused(why: impl Into<String>, help: &str) -> Failure {
 }
 
 /// Has a worker do it.
-fn ask(order: &Scan) -> Result<Answer, Failure> {
+fn ask(order: &Scan) -> Result<Dossier, Failure> {
     let failed = |error: std::io::Error| refused(format!("starting the scan: {error}"), "");
     let program = std::env::current_exe().map_err(failed)?;
     let mut command = Command::new(program);
@@ -182,7 +249,7 @@ fn broken(status: ExitStatus, said: &str) -> Failure {
 }
 
 /// The work itself, in the worker's process.
-fn work(order: &Scan) -> Result<Answer, Failure> {
+fn work(order: &Scan) -> Result<Dossier, Failure> {
     let limit = |what, most: u64| {
         let both = Some(most);
         setrlimit(
@@ -225,23 +292,7 @@ fn work(order: &Scan) -> Result<Answer, Failure> {
         now: WallClock.now().0,
     };
     let found = scan(&name, bytes.into(), &options, &|| Instant::now() > until);
-    let undecided = options
-        .level
-        .map(|level| rules::undecided(level, &found.report.detection_rule_result));
-    let report = serde_json::value::to_raw_value(&found.report)
-        .map_err(|error| refused(format!("writing the report: {error}"), ""))?;
-    let about = json!({
-        "components": found.components,
-        "volumes": found.image.volumes.len(),
-        "files": found.image.files.len(),
-        "unclaimed": found.image.regions.iter().map(|r| r.bytes.len()).sum::<usize>(),
-        "faults": found.image.faults.iter().map(|(place, why)| json!({"at": place, "why": why.to_string()})).collect::<Vec<_>>(),
-        "stopped": found.image.stopped.map(|limit| limit.to_string()),
-        "known": database.len(),
-        "sources": database.sources.iter().map(|s| json!({"name": s.name, "date": s.date, "records": s.records})).collect::<Vec<_>>(),
-        "undecided": undecided,
-    });
-    Ok(Answer { report, about })
+    Ok(Dossier::of(&name, &found, &database, options.level))
 }
 
 /// Reads a feed, or every file of a folder in the order of their names.
@@ -327,7 +378,10 @@ fn people(path: &Path, report: &Value, answer: &Value) -> String {
     if let Some(limit) = answer["stopped"].as_str() {
         text += &format!("NOT everything was seen: the limit of {limit} was reached.\n");
     }
-    let faults = list(&answer["faults"]);
+    let faults: Vec<Value> = list(&answer["faults"])
+        .iter()
+        .map(|fault| json!({"at": fault[0], "why": fault[1]}))
+        .collect();
     if !faults.is_empty() {
         text += &format!("\nNot readable ({})\n", faults.len());
         text += &table(
