@@ -3,5 +3,6 @@
 pub mod alink;
 pub mod business;
 pub mod gateway;
+pub mod id2;
 pub mod shadow;
 pub mod topology;

@@ -30,12 +30,13 @@ mod topo;
 use crate::codes::{
     business::{self, Business, Family},
     gateway::{self, GatewayError},
+    id2,
 };
 use hub::{Hub, account::Permit};
 pub use manual::manual;
 use model::{
     account::{Caller, Resource},
-    error::{DeviceError, OtaError, ProductError},
+    error::{DeviceError, Id2Error, OtaError, ProductError},
     id::{DeviceKey, IotId, ProductKey},
 };
 use parameter::Parameter;
@@ -55,6 +56,15 @@ pub enum Effect {
     Changes,
 }
 
+/// Whose action it is: in which words it answers, and what its right is called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Service {
+    /// The IoT API.
+    Iot,
+    /// The API of ID².
+    Id2,
+}
+
 /// What does an action.
 pub type Handler = for<'a> fn(&'a Ask<'a>) -> Pin<Box<dyn Future<Output = Answer> + Send + 'a>>;
 
@@ -62,6 +72,8 @@ pub type Handler = for<'a> fn(&'a Ask<'a>) -> Pin<Box<dyn Future<Output = Answer
 pub struct Action {
     /// Its name.
     pub name: &'static str,
+    /// Whose it is.
+    pub service: Service,
     /// Whether it changes anything.
     pub effect: Effect,
     /// What its errors are about.
@@ -74,7 +86,7 @@ pub struct Action {
 
 impl Action {
     /// A row of an action that only reads.
-    const fn reads(
+    pub(crate) const fn reads(
         name: &'static str,
         family: Family,
         parameters: &'static [Parameter],
@@ -82,6 +94,7 @@ impl Action {
     ) -> Self {
         Self {
             name,
+            service: Service::Iot,
             effect: Effect::Reads,
             family,
             parameters,
@@ -90,7 +103,7 @@ impl Action {
     }
 
     /// A row of an action that changes something.
-    const fn changes(
+    pub(crate) const fn changes(
         name: &'static str,
         family: Family,
         parameters: &'static [Parameter],
@@ -98,6 +111,7 @@ impl Action {
     ) -> Self {
         Self {
             name,
+            service: Service::Iot,
             effect: Effect::Changes,
             family,
             parameters,
@@ -107,7 +121,10 @@ impl Action {
 
     /// The name of the right to do it, as policies write it.
     pub fn right(&self) -> String {
-        format!("iot:{}", self.name)
+        match self.service {
+            Service::Iot => format!("iot:{}", self.name),
+            Service::Id2 => format!("id2:{}", self.name),
+        }
     }
 }
 
@@ -147,6 +164,10 @@ pub fn actions() -> impl Iterator<Item = &'static Action> {
 /// # Errors
 /// `NoSuchVersion`, `NoSuchAction`.
 pub fn find(version: &str, name: &str) -> Result<&'static Action, GatewayError> {
+    // Programs name several versions with these, and no action of another API has such a name.
+    if let Some(action) = crate::id2::ROWS.iter().find(|action| action.name == name) {
+        return Ok(action);
+    }
     if version != VERSION {
         return Err(GatewayError::NoSuchVersion);
     }
@@ -184,6 +205,8 @@ pub enum Refusal {
     Device(DeviceError),
     /// By a verb on firmware and campaigns.
     Ota(OtaError),
+    /// By a verb on identities.
+    Id2(Id2Error),
 }
 
 impl Refusal {
@@ -198,6 +221,7 @@ impl Refusal {
             Self::Product(error) => Ok(business::product(&error, family)),
             Self::Device(error) => Ok(business::device(&error, family)),
             Self::Ota(error) => Ok(business::ota(&error)),
+            Self::Id2(error) => Ok(id2::told(&error)),
         }
     }
 }
@@ -226,6 +250,12 @@ impl From<DeviceError> for Refusal {
     }
 }
 
+impl From<Id2Error> for Refusal {
+    fn from(error: Id2Error) -> Self {
+        Self::Id2(error)
+    }
+}
+
 impl From<OtaError> for Refusal {
     fn from(error: OtaError) -> Self {
         Self::Ota(error)
@@ -248,7 +278,7 @@ pub struct Ask<'a> {
 
 impl Ask<'_> {
     /// Asks the policies.
-    async fn allow(&self, resource: &Resource) -> Result<Permit, Refusal> {
+    pub(crate) async fn allow(&self, resource: &Resource) -> Result<Permit, Refusal> {
         let changing = self.action.effect == Effect::Changes;
         self.hub
             .caller_allow(self.caller, &self.action.right(), resource, changing)

@@ -4,6 +4,8 @@
 pub mod curve;
 pub mod digest;
 pub mod ecb;
+#[cfg(feature = "openssl")]
+pub mod envelope;
 pub mod hmac;
 #[cfg(feature = "alloc")]
 pub mod password;

@@ -18,6 +18,7 @@ mod document;
 pub mod edge;
 pub mod event;
 pub mod history;
+pub mod id2;
 pub mod limits;
 pub mod link;
 pub mod message;
@@ -67,6 +68,7 @@ pub struct Hub {
     links_at: OnceLock<String>,
     pub(crate) pacer: ota::Pacer,
     pub(crate) riders: rider::Riders,
+    pub(crate) id2: id2::Desk,
     sessions: AtomicU64,
 }
 
@@ -120,6 +122,7 @@ impl Hub {
             links_at: OnceLock::new(),
             pacer: ota::Pacer::default(),
             riders: rider::Riders::default(),
+            id2: id2::Desk::default(),
             sessions: AtomicU64::new(u64::from_be_bytes(first)),
         };
         hub.audit_open().await?;

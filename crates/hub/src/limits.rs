@@ -68,6 +68,14 @@ pub struct Limits {
     pub firmwares: u64,
     /// Campaigns of an account.
     pub campaigns: u64,
+    /// How long a challenge for an identity (ID²) is good, in milliseconds.
+    pub id2_challenge: i64,
+    /// How far the timestamp of an identity's code may lie back, in milliseconds.
+    pub id2_back: i64,
+    /// How far it may be ahead, in milliseconds.
+    pub id2_ahead: i64,
+    /// Calls about one identity in a minute.
+    pub id2_calls: u32,
 }
 
 const DAY: i64 = 24 * 60 * 60 * 1000;
@@ -105,6 +113,10 @@ impl Default for Limits {
             firmware: 1024 * 1024 * 1024,
             firmwares: 10_000,
             campaigns: 10_000,
+            id2_challenge: 300_000,
+            id2_back: 15 * 60 * 1000,
+            id2_ahead: 5 * 60 * 1000,
+            id2_calls: 600,
         }
     }
 }

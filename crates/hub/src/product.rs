@@ -453,6 +453,7 @@ impl Hub {
         puts.extend(self.batches_gone(key).await?);
         puts.push(self.configuration_gone(key).await?);
         self.ports.catalog.put(puts).await?;
+        self.id2_gone(key).await?;
         self.ports
             .secrets
             .remove(&SecretId::Product(key.clone()))

@@ -348,6 +348,116 @@ pub enum TopoError {
     Fault(#[from] Fault),
 }
 
+/// Why something about a connectionless identity is not done (seed 000 §1.1.8).
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Id2Error {
+    /// The identity was proven before, and is not given out again.
+    #[error("the identity is active already")]
+    AlreadyActive,
+    /// The product knows its chips, and this is none of them.
+    #[error("the product has no such chip")]
+    NoSuchChip,
+    /// A signature does not verify, or something does not decrypt.
+    #[error("the signature does not match, or the data cannot be decrypted")]
+    BadProof,
+    /// The product has no licence to issue identities.
+    #[error("the product has no licence to issue identities")]
+    NoLicence,
+    /// The licence is used up.
+    #[error("as many identities were issued as the licence allows")]
+    QuotaUsedUp,
+    /// Nobody was given such an identity.
+    #[error("there is no such identity")]
+    NoSuchIdentity,
+    /// A code that cannot be read, or is of a form that is not taken.
+    #[error("{0}")]
+    BadCode(String),
+    /// It was given out, and nobody activated it.
+    #[error("the identity is not activated")]
+    NotActivated,
+    /// The timestamp is outside the window.
+    #[error("the timestamp is too far from the server's time")]
+    TimeExpired,
+    /// The same code came before.
+    #[error("the code was used before")]
+    TimeRepeated,
+    /// The challenge was never given out, or not for this identity, or was used, or is too old.
+    #[error("the challenge is unknown, used or too old")]
+    BadChallenge,
+    /// Data that cannot be encrypted.
+    #[error("{0}")]
+    BadData(String),
+    /// The server's extra is too long.
+    #[error("the server's extra is too long")]
+    BadServerExtra,
+    /// The device's extra is too long, or came with a code that covers none.
+    #[error("the extra is too long, or the code covers none")]
+    BadExtra,
+    /// The device's challenge to the server is malformed.
+    #[error("the device's challenge has 1 to 128 visible characters without ~")]
+    BadDeviceChallenge,
+    /// The product's use of identities is off, or its licence is over.
+    #[error("identities of this product are switched off, or their licence is over")]
+    LicenceOver,
+    /// Keys of this type cannot do it.
+    #[error("keys of this type cannot do that")]
+    NotSupported,
+    /// A state in which it proves nothing.
+    #[error("the identity was withdrawn before a device had it")]
+    Withdrawn,
+    /// It is in a file for a production line, and nobody said that devices have it.
+    #[error("the identity is not delivered: its batch is not released")]
+    NotDelivered,
+    /// It is suspended.
+    #[error("the identity is suspended")]
+    Suspended,
+    /// It is revoked, for ever.
+    #[error("the identity is revoked")]
+    Revoked,
+    /// The caller's account has it not, or it is of another product.
+    #[error("the identity or product is not the caller's, or they do not belong together")]
+    NotOwned,
+    /// Its vendor part can be no vendor's.
+    #[error("the vendor part of the identity is none")]
+    BadVendorPart,
+    /// Its product part is no product's.
+    #[error("the product part of the identity is no product's")]
+    BadProductPart,
+    /// Its time is over.
+    #[error("the identity has expired")]
+    Expired,
+    /// There is no such product, or it has no identities.
+    #[error("there is no such product with identities")]
+    NoSuchProduct,
+    /// Its vendor part belongs to nobody here.
+    #[error("the vendor of the identity is not registered")]
+    NoVendor,
+    /// As many were given out today as may be.
+    #[error("as many identities were given out today as the product allows")]
+    TooManyDownloads,
+    /// Too many calls for one identity.
+    #[error("too many calls for this identity; wait and try again")]
+    Busy,
+    /// The product gives out nothing on demand.
+    #[error("the product gives out no identities on demand")]
+    OtpOff,
+    /// The fingerprint tells no devices apart.
+    #[error("the fingerprint is empty, too long or a filler")]
+    BadFingerprint,
+    /// A device with this fingerprint has an identity.
+    #[error("a device with this fingerprint was given an identity")]
+    FingerprintTaken,
+    /// Something of the request makes no sense.
+    #[error("{0}")]
+    BadRequest(String),
+    /// There is such a thing already.
+    #[error("there is such {0} already")]
+    Taken(&'static str),
+    /// Our own trouble.
+    #[error("the server could not do it")]
+    Fault(#[from] Fault),
+}
+
 impl From<AdmitError> for TopoError {
     fn from(error: AdmitError) -> Self {
         match error {

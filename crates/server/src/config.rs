@@ -41,6 +41,8 @@ pub struct Config {
     pub public: Public,
     /// What is refused unless it is turned on here.
     pub security: Security,
+    /// How the application API answers.
+    pub api: Api,
     /// Where the key that seals all secrets comes from.
     pub master_key: MasterKey,
     /// Bounds of the product.
@@ -254,6 +256,24 @@ pub struct Security {
     pub insecure_admin_http: bool,
 }
 
+/// How the application API answers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Api {
+    /// How numbers and truth values stand in JSON answers of the API of ID².
+    pub json_scalars: JsonScalars,
+}
+
+/// Seed 000 has both: its tables say one, its examples print the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum JsonScalars {
+    /// As numbers and truth values.
+    Native,
+    /// As strings.
+    String,
+}
+
 /// Where the master key comes from: 64 hex digits in a file or in an environment variable.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -430,6 +450,9 @@ impl Default for Config {
             security: Security {
                 insecure_device_http: false,
                 insecure_admin_http: false,
+            },
+            api: Api {
+                json_scalars: JsonScalars::Native,
             },
             master_key: MasterKey {
                 file: None,

@@ -6,7 +6,7 @@ use crate::{
         watch::{metrics, readyz},
     },
     backup,
-    config::{self, Config, PlainTls, Socket},
+    config::{self, Config, JsonScalars, PlainTls, Socket},
     download,
     engine::{self, SystemRandom, WallClock},
     first_start::{self, FirstStart},
@@ -213,10 +213,14 @@ pub async fn start_with(
         device_settings(&config, &addresses),
     ));
     let own = own_routes(admin);
+    let scalars = match config.api.json_scalars {
+        JsonScalars::Native => aliyun::pop::Scalars::Native,
+        JsonScalars::String => aliyun::pop::Scalars::Text,
+    };
     let all = own
         .clone()
         .merge(aliyun::device::http::routes(alink.clone()))
-        .merge(aliyun::pop::routes(hub.clone()))
+        .merge(aliyun::pop::routes_with(hub.clone(), scalars))
         .merge(download::routes(hub.clone(), &config.sockets));
     let body = Duration::from_millis(config.sockets.body);
     let (memory, uploads) = (config.sockets.body_memory, config.sockets.uploads);

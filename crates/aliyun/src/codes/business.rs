@@ -85,6 +85,8 @@ pub enum Family {
     TopoRemove,
     /// Topology is read.
     TopoRead,
+    /// Identities; their errors have numbers of their own.
+    Identity,
 }
 
 impl Family {
@@ -94,7 +96,7 @@ impl Family {
             Self::ProductCreate => "iot.prod.CreateProductFailed",
             Self::ProductChange => "iot.prod.UpdateProductFailed",
             Self::ProductRead => "iot.common.QueryProductActionError",
-            Self::Model | Self::DeviceChange | Self::Firmware => ILLEGAL,
+            Self::Model | Self::DeviceChange | Self::Firmware | Self::Identity => ILLEGAL,
             Self::Topic => "iot.messagebroker.InvalidFormattedTopicName",
             Self::DeviceCreate => "iot.device.CreateDeviceFailed",
             Self::Batch => "iot.device.ApplyManyDevicesFailed",
@@ -171,6 +173,7 @@ pub fn device(error: &DeviceError, family: Family) -> Business {
             | Family::Call
             | Family::TopoRemove
             | Family::TopoRead
+            | Family::Identity
             | Family::Firmware => family.failed(),
         },
         DeviceError::TooMany => "iot.device.DeviceCountExceeded",

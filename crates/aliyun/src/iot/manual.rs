@@ -1,14 +1,14 @@
 //! The manual page of the actions, written from the table.
 
 use super::{
-    Effect, VERSION, actions,
+    Action, Effect, VERSION, actions,
     parameter::{Kind, Parameter, Place},
 };
 use std::fmt::Write as _;
 
 const HEAD: &str = "# Actions of the application API
 
-Written from the table in `crates/aliyun/src/iot`; a test keeps the two the same. `*` is required,
+Written from the tables in `crates/aliyun/src/iot` and `crates/aliyun/src/id2.rs`; a test keeps the two the same. `*` is required,
 `~` is what clients put into the form body (the server looks in both places).
 
 ";
@@ -18,7 +18,18 @@ pub fn manual() -> String {
     let mut page = format!(
         "{HEAD}Version `{VERSION}`; the right to an action is `iot:` and its name.\n\n| action | | parameters |\n| --- | --- | --- |\n"
     );
-    let mut rows: Vec<_> = actions().collect();
+    write(&mut page, actions());
+    let version = crate::id2::VERSION;
+    let head = format!(
+        "\n## ID²\n\nVersion `{version}`, or any other; the right to an action is `id2:` and its name.\n\n| action | | parameters |\n| --- | --- | --- |\n"
+    );
+    page.push_str(&head);
+    write(&mut page, crate::id2::ROWS.iter());
+    page
+}
+
+fn write(page: &mut String, rows: impl Iterator<Item = &'static Action>) {
+    let mut rows: Vec<_> = rows.collect();
     rows.sort_by_key(|action| action.name);
     for action in rows {
         let effect = match action.effect {
@@ -30,7 +41,6 @@ pub fn manual() -> String {
         // Writing to a string does not fail.
         let _ = writeln!(page, "| `{name}` | {effect} | {parameters} |");
     }
-    page
 }
 
 fn described(parameter: &Parameter) -> String {

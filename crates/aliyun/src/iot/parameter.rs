@@ -53,7 +53,7 @@ impl Parameter {
     }
 
     /// The same, and a call without it is refused.
-    pub(super) const fn needed(self) -> Self {
+    pub(crate) const fn needed(self) -> Self {
         Self {
             required: true,
             ..self
@@ -61,7 +61,7 @@ impl Parameter {
     }
 
     /// The same, and clients put it into the form body.
-    pub(super) const fn in_body(self) -> Self {
+    pub(crate) const fn in_body(self) -> Self {
         Self {
             place: Place::Body,
             ..self
@@ -69,23 +69,23 @@ impl Parameter {
     }
 }
 
-pub(super) const fn text(name: &'static str) -> Parameter {
+pub(crate) const fn text(name: &'static str) -> Parameter {
     Parameter::new(name, Kind::Text)
 }
 
-pub(super) const fn integer(name: &'static str) -> Parameter {
+pub(crate) const fn integer(name: &'static str) -> Parameter {
     Parameter::new(name, Kind::Integer)
 }
 
-pub(super) const fn boolean(name: &'static str) -> Parameter {
+pub(crate) const fn boolean(name: &'static str) -> Parameter {
     Parameter::new(name, Kind::Boolean)
 }
 
-pub(super) const fn list(name: &'static str, most: usize) -> Parameter {
+pub(crate) const fn list(name: &'static str, most: usize) -> Parameter {
     Parameter::new(name, Kind::List(most))
 }
 
-pub(super) const fn records(
+pub(crate) const fn records(
     name: &'static str,
     fields: &'static [&'static str],
     most: usize,
@@ -93,9 +93,9 @@ pub(super) const fn records(
     Parameter::new(name, Kind::Records(fields, most))
 }
 
-pub(super) const PRODUCT_KEY: Parameter = text("ProductKey");
-pub(super) const DEVICE_NAME: Parameter = text("DeviceName");
-pub(super) const IOT_ID: Parameter = text("IotId");
+pub(crate) const PRODUCT_KEY: Parameter = text("ProductKey");
+pub(crate) const DEVICE_NAME: Parameter = text("DeviceName");
+pub(crate) const IOT_ID: Parameter = text("IotId");
 
 /// A record of a list: field → value.
 pub type Record<'a> = BTreeMap<&'static str, &'a str>;
@@ -163,12 +163,12 @@ impl<'a> Params<'a> {
     }
 
     /// A text that is not empty.
-    pub(super) fn text(&self, name: &str) -> Option<&'a str> {
+    pub(crate) fn text(&self, name: &str) -> Option<&'a str> {
         self.given_text(name).filter(|text| !text.is_empty())
     }
 
     /// A text, which may be empty.
-    pub(super) fn given_text(&self, name: &str) -> Option<&'a str> {
+    pub(crate) fn given_text(&self, name: &str) -> Option<&'a str> {
         match self.find(name) {
             Some(Given::Text(text)) => Some(text),
             _ => None,
@@ -176,12 +176,12 @@ impl<'a> Params<'a> {
     }
 
     /// A required text; empty when it was sent so.
-    pub(super) fn needed(&self, name: &str) -> &'a str {
+    pub(crate) fn needed(&self, name: &str) -> &'a str {
         self.given_text(name).unwrap_or_default()
     }
 
     /// A number.
-    pub(super) fn integer(&self, name: &str) -> Option<i64> {
+    pub(crate) fn integer(&self, name: &str) -> Option<i64> {
         match self.find(name) {
             Some(Given::Integer(number)) => Some(*number),
             _ => None,
@@ -189,7 +189,7 @@ impl<'a> Params<'a> {
     }
 
     /// A truth value.
-    pub(super) fn boolean(&self, name: &str) -> Option<bool> {
+    pub(crate) fn boolean(&self, name: &str) -> Option<bool> {
         match self.find(name) {
             Some(Given::Boolean(truth)) => Some(*truth),
             _ => None,
@@ -197,7 +197,7 @@ impl<'a> Params<'a> {
     }
 
     /// The elements of a list, in the order of their numbers.
-    pub(super) fn list(&self, name: &str) -> &[&'a str] {
+    pub(crate) fn list(&self, name: &str) -> &[&'a str] {
         match self.find(name) {
             Some(Given::List(list)) => list,
             _ => &[],
@@ -205,7 +205,7 @@ impl<'a> Params<'a> {
     }
 
     /// The records of a list, in the order of their numbers.
-    pub(super) fn records(&self, name: &str) -> &[Record<'a>] {
+    pub(crate) fn records(&self, name: &str) -> &[Record<'a>] {
         match self.find(name) {
             Some(Given::Records(records)) => records,
             _ => &[],

@@ -6,15 +6,16 @@
 //! nobody unknown learns what a call would need.
 
 use super::{
-    BODY_MOST, render,
+    BODY_MOST, Door, render,
     request::{self, Arrived, Proof, Request},
 };
 use crate::{
     codes::{
         business::Business,
         gateway::{self, GatewayError},
+        id2,
     },
-    iot::{self, Action, Ask, Params},
+    iot::{self, Action, Ask, Params, Service},
 };
 use axum::{
     body::{Bytes, to_bytes},
@@ -25,14 +26,17 @@ use axum::{
 use hub::{Hub, account::CallerClaim, edge::Peer};
 use model::account::AuditEntry;
 use serde_json::{Map, Value};
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 use uuid::Uuid;
 
 /// How long a body may take to arrive.
 const BODY_WAIT: Duration = Duration::from_secs(30);
 
 /// Answers any request at the door.
-pub(crate) async fn open(State(hub): State<Arc<Hub>>, request: axum::extract::Request) -> Response {
+pub(crate) async fn open(
+    State(Door { hub, scalars }): State<Door>,
+    request: axum::extract::Request,
+) -> Response {
     let (parts, body) = request.into_parts();
     let headers: Vec<(String, String)> = parts
         .headers
@@ -58,9 +62,11 @@ pub(crate) async fn open(State(hub): State<Arc<Hub>>, request: axum::extract::Re
     let (status, tree) = match acted {
         Ok((action, outcome)) => {
             root = format!("{}Response", action.name);
-            let tree = match outcome {
-                Ok(fields) => render::done(&id, fields),
-                Err(error) => render::failed(&id, &error),
+            let tree = match (action.service, outcome) {
+                (Service::Iot, Ok(fields)) => render::done(&id, fields),
+                (Service::Iot, Err(error)) => render::failed(&id, &error),
+                (Service::Id2, Ok(fields)) => render::done_numbered(&id, fields, scalars),
+                (Service::Id2, Err(error)) => render::failed_numbered(&id, &error, scalars),
             };
             (200, tree)
         }
@@ -184,6 +190,10 @@ async fn call(
         .map_err(|error| gateway::caller(&error, &proof.text))?;
     let params = match Params::read(action, &request.pairs) {
         _ if proof.token => Err(GatewayError::TokenMismatch),
+        // These tell it with a number, too.
+        Err(error) if action.service == Service::Id2 => {
+            return Err(id2::bad_request(error.message()).into());
+        }
         read => read,
     }?;
     let region = request.find("RegionId").unwrap_or("local");

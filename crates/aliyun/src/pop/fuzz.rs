@@ -29,7 +29,7 @@ pub fn pop_read(data: &[u8]) {
     let refusal = match request {
         Err(error) => Some(error),
         Ok(request) => {
-            for action in iot::actions() {
+            for action in iot::actions().chain(crate::id2::ROWS) {
                 let _ = iot::Params::read(action, &request.pairs);
             }
             let refusal = request.proof(&arrived).err();

@@ -1,6 +1,6 @@
 //! Writes answers: one tree, as JSON or as XML (spec/cloud-api.md §1.6).
 
-use super::{request::Format, xml};
+use super::{Scalars, request::Format, xml};
 use crate::codes::{business::Business, gateway::GatewayError};
 use axum::{
     http::{
@@ -28,6 +28,38 @@ pub(crate) fn failed(id: &str, error: &Business) -> Value {
         "Code": error.code,
         "ErrorMessage": error.message,
     })
+}
+
+/// A result of an API that tells with numbers what became of a call (seed 000 §1.1.2).
+pub(crate) fn done_numbered(id: &str, fields: Map<String, Value>, scalars: Scalars) -> Value {
+    let mut tree = fields;
+    tree.insert("RequestId".into(), id.into());
+    tree.insert("Code".into(), 200.into());
+    tree.insert("Success".into(), true.into());
+    formed(Value::Object(tree), scalars)
+}
+
+/// What such an API did not do. `Message` is ours.
+pub(crate) fn failed_numbered(id: &str, error: &Business, scalars: Scalars) -> Value {
+    let tree = json!({
+        "RequestId": id,
+        "Success": false,
+        "Code": error.code.parse().unwrap_or(700),
+        "Message": error.message,
+    });
+    formed(tree, scalars)
+}
+
+fn formed(tree: Value, scalars: Scalars) -> Value {
+    match (scalars, tree) {
+        (Scalars::Native, tree) => tree,
+        (Scalars::Text, Value::Object(fields)) => fields
+            .into_iter()
+            .map(|(name, value)| (name, formed(value, scalars)))
+            .collect(),
+        (Scalars::Text, scalar @ (Value::Bool(_) | Value::Number(_))) => scalar.to_string().into(),
+        (Scalars::Text, other) => other,
+    }
 }
 
 /// A request that the gateway refused.

@@ -6,6 +6,7 @@ fn every_action_is_called_by_a_test() {
     let tests = [
         include_str!("call.rs"),
         include_str!("device.rs"),
+        include_str!("id2.rs"),
         include_str!("message.rs"),
         include_str!("ota.rs"),
         include_str!("product.rs"),
@@ -16,6 +17,7 @@ fn every_action_is_called_by_a_test() {
     ]
     .concat();
     let missing: Vec<_> = aliyun::iot::actions()
+        .chain(aliyun::id2::ROWS)
         .map(|action| action.name)
         .filter(|name| !tests.contains(&format!("\"{name}\"")))
         .collect();

@@ -5,6 +5,7 @@ mod call;
 mod coverage;
 mod device;
 mod door;
+mod id2;
 mod message;
 mod ota;
 mod product;

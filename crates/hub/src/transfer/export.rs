@@ -69,6 +69,11 @@ impl Hub {
                     {
                         devices.push(device.iot_id.clone());
                     }
+                    let (row, key) = self.id2_parted(row)?;
+                    let key = key.map(|key| self.line(key, lock)).transpose()?;
+                    for line in key.flatten().into_iter() {
+                        writer.write(&line).await?;
+                    }
                     if let Some(line) = self.line(row, lock)? {
                         writer.write(&line).await?;
                     }

@@ -146,6 +146,7 @@ pub(super) fn advice(key: &str) -> &'static str {
         key if key.starts_with("limits.") || key.starts_with("sockets.") => {
             "write a whole number greater than 0; times are in milliseconds"
         }
+        "api.json_scalars" => "write \"native\" or \"string\"",
         "ready.drain" => "write milliseconds, such as 5000; 0 stops at once",
         "ready.room" => "write bytes, such as 268435456",
         "ready.behind" => "write a number of facts, such as 1000000",

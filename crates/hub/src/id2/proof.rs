@@ -1,0 +1,286 @@
+//! Judging what devices show ([ID-1]..[ID-4]): form first, then time, then the signature, and only a
+//! code that is right uses up its challenge or its moment.
+
+use super::{
+    row::{ROW, Row, State},
+    setting::{Setting, hex},
+};
+use crate::{Hub, account::Permit, document::put};
+use credential::{
+    crypto::digest::Hash,
+    id2::{
+        AuthCode, EXTRA_MAX, Id, KeyError,
+        code::{CODE_MAX, is_device_challenge},
+        device::Form,
+        server::{DeviceKey, EncryptError, ProveError, VerifyError},
+    },
+};
+use model::{
+    error::{Fault, Id2Error},
+    id::{ProductKey, Time},
+    port::{Burnt, Expect, Taken},
+};
+
+/// What a device showed.
+#[derive(Clone, Copy, Debug)]
+pub struct Shown<'a> {
+    /// Of which product it is said to be.
+    pub product: &'a ProductKey,
+    /// The identity.
+    pub id: Id,
+    /// The code.
+    pub code: &'a str,
+    /// What the code covers besides; none when none was sent.
+    pub extra: Option<&'a str>,
+}
+
+/// What the server shows back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerProof {
+    /// The server's code.
+    pub code: String,
+    /// The data, encrypted for the device.
+    pub data: Vec<u8>,
+}
+
+/// A device that has proven itself.
+struct Proven {
+    key: DeviceKey,
+    hardened: bool,
+}
+
+impl Hub {
+    /// A challenge for an identity ([ID-3]).
+    ///
+    /// # Errors
+    /// Why the identity could prove nothing; `Busy`.
+    pub async fn id2_challenge(&self, permit: &Permit, id: &Id) -> Result<String, Id2Error> {
+        let row = self.id2_owned(permit, id).await?.value;
+        let setting = self.id2_setting(permit, &row.product).await?;
+        let now = self.now();
+        setting.judge(now)?;
+        row.judge(now, setting.self_activating)?;
+        self.id2_counted(id, now)?;
+        let mut random = [0; 16];
+        self.ports.random.fill(&mut random);
+        let challenge = hex(&random);
+        let until = now.plus(self.limits.id2_challenge);
+        let owner = owner(id);
+        let nonces = &self.ports.nonces;
+        if let Some(oldest) = self.id2.challenge(id, &challenge, now, until) {
+            nonces.take(&oldest, &owner, now).await?;
+        }
+        nonces.mint(&challenge, &owner, now, until).await?;
+        Ok(challenge)
+    }
+
+    /// Whether a device is the one that it says ([ID-1]).
+    ///
+    /// # Errors
+    /// Why not.
+    pub async fn id2_verify(&self, permit: &Permit, shown: Shown<'_>) -> Result<(), Id2Error> {
+        self.id2_proven(permit, shown).await.map(drop)
+    }
+
+    /// Proves a device, and encrypts data for it alone ([ID-2]).
+    ///
+    /// # Errors
+    /// Why it is not proven; `BadData`, `NotSupported`.
+    pub async fn id2_encrypt(
+        &self,
+        permit: &Permit,
+        shown: Shown<'_>,
+        data: &str,
+    ) -> Result<Vec<u8>, Id2Error> {
+        let proven = self.id2_proven(permit, shown).await?;
+        self.id2_encrypted(&proven.key, data)
+    }
+
+    /// Proves a device, and this server to it ([ID-4]).
+    ///
+    /// # Errors
+    /// Why the device is not proven; `BadData`, `BadServerExtra`, `BadDeviceChallenge`,
+    /// `NotSupported`.
+    pub async fn id2_prove(
+        &self,
+        permit: &Permit,
+        shown: Shown<'_>,
+        challenge: &str,
+        extra: Option<&str>,
+        data: &str,
+    ) -> Result<ServerProof, Id2Error> {
+        // What the device cannot be asked again for is looked at before its code is used up.
+        if !is_device_challenge(challenge.as_bytes()) {
+            return Err(Id2Error::BadDeviceChallenge);
+        }
+        if extra.is_some_and(|extra| extra.len() > EXTRA_MAX) {
+            return Err(Id2Error::BadServerExtra);
+        }
+        let proven = self.id2_proven(permit, shown).await?;
+        let form = match proven.hardened {
+            true => Form::Hardened,
+            false => Form::Plain,
+        };
+        let extra = extra.map(str::as_bytes);
+        let code = proven.key.server_code(&shown.id, form, challenge, extra);
+        let code = code.map_err(|error| match error {
+            ProveError::Challenge => Id2Error::BadDeviceChallenge,
+            ProveError::Extra => Id2Error::BadServerExtra,
+            ProveError::Key(error) => key_error(error),
+        })?;
+        let data = self.id2_encrypted(&proven.key, data)?;
+        Ok(ServerProof { code, data })
+    }
+
+    fn id2_encrypted(&self, key: &DeviceKey, data: &str) -> Result<Vec<u8>, Id2Error> {
+        let mut random = [0; 64];
+        self.ports.random.fill(&mut random);
+        key.encrypt(data, &random).map_err(|error| match error {
+            EncryptError::Data => {
+                let most = key.key_type().plain_max().unwrap_or_default();
+                Id2Error::BadData(format!(
+                    "the data has 1 to {most} bytes of text without control characters"
+                ))
+            }
+            EncryptError::Key(error) => key_error(error),
+        })
+    }
+
+    fn id2_counted(&self, id: &Id, now: Time) -> Result<(), Id2Error> {
+        match self.id2.call(id, now, self.limits.id2_calls) {
+            true => Ok(()),
+            false => Err(Id2Error::Busy),
+        }
+    }
+
+    async fn id2_proven(&self, permit: &Permit, shown: Shown<'_>) -> Result<Proven, Id2Error> {
+        let now = self.now();
+        let setting = self.id2_setting(permit, shown.product).await?;
+        setting.judge(now)?;
+        let found = self.id2_owned(permit, &shown.id).await?;
+        let expect = found.expect();
+        let row = found.value;
+        if row.product != *shown.product {
+            return Err(Id2Error::NotOwned);
+        }
+        self.id2_counted(&shown.id, now)?;
+        row.judge(now, setting.self_activating)?;
+        if shown.code.len() > CODE_MAX {
+            return Err(Id2Error::BadCode("the code is too long".into()));
+        }
+        let key = self.id2_key(&row).await?;
+        let (text, hardened) = unwrapped(&key, &setting, shown.code)?;
+        let code = AuthCode::parse(&text).map_err(|error| Id2Error::BadCode(error.to_string()))?;
+        if let Some(at) = code.timestamp() {
+            self.id2_in_time(at, now)?;
+        }
+        key.verify(
+            &shown.id,
+            &code,
+            shown.extra.map(str::as_bytes),
+            setting.legacy,
+        )
+        .map_err(verify_error)?;
+        self.id2_spend(&shown, &code, now).await?;
+        if row.state == State::Issued {
+            self.id2_activate(permit, row, expect, now).await?;
+        }
+        Ok(Proven { key, hardened })
+    }
+
+    pub(super) fn id2_in_time(&self, at: u64, now: Time) -> Result<(), Id2Error> {
+        let at = i64::try_from(at).map_err(|_| Id2Error::TimeExpired)?;
+        let ahead = Time(at).since(now);
+        if ahead > self.limits.id2_ahead || ahead < -self.limits.id2_back {
+            return Err(Id2Error::TimeExpired);
+        }
+        Ok(())
+    }
+
+    /// Uses up the challenge, or the moment, of a code that is right; of two that come at once one
+    /// is told so.
+    async fn id2_spend(
+        &self,
+        shown: &Shown<'_>,
+        code: &AuthCode<'_>,
+        now: Time,
+    ) -> Result<(), Id2Error> {
+        let owner = owner(&shown.id);
+        let nonces = &self.ports.nonces;
+        if !code.mode.is_timestamp() {
+            return match nonces.take(code.freshness, &owner, now).await? {
+                Taken::Yes => Ok(()),
+                Taken::No => Err(Id2Error::BadChallenge),
+            };
+        }
+        // What was signed, and not the signature: some kinds of keys have many for one message.
+        let extra = shown.extra.unwrap_or_default();
+        let parts = [code.freshness, "~", code.random, "~", extra].concat();
+        let token = Hash::Sha256.hex(parts.as_bytes());
+        let window = self.limits.id2_back + self.limits.id2_ahead;
+        let until = now.plus(window + 1);
+        match nonces.burn(&token, &owner, now, until).await? {
+            Burnt::New => Ok(()),
+            Burnt::Seen => Err(Id2Error::TimeRepeated),
+        }
+    }
+
+    async fn id2_activate(
+        &self,
+        permit: &Permit,
+        mut row: Row,
+        expect: Expect,
+        now: Time,
+    ) -> Result<(), Fault> {
+        row.state = State::Active;
+        row.activated = Some(now);
+        let puts = vec![put(ROW, row.id.clone(), &row, expect)?];
+        // Where somebody else was faster, it is activated, or is somebody's to judge.
+        if self.document_put(puts).await? {
+            let path = format!("id2/{}", row.id);
+            let mut entry = self.audit_entry(permit.caller(), permit.action(), &path);
+            entry.detail = "activated".into();
+            self.audit_note(entry).await?;
+        }
+        Ok(())
+    }
+}
+
+/// The code without its wrapping, and whether it had one.
+pub(super) fn unwrapped(
+    key: &DeviceKey,
+    setting: &Setting,
+    code: &str,
+) -> Result<(String, bool), Id2Error> {
+    if DeviceKey::is_hardened(code) {
+        let inner = key.unharden(code).map_err(key_error)?;
+        return Ok((inner, true));
+    }
+    if setting.hardened {
+        let text = "the product takes codes of the hardened form alone";
+        return Err(Id2Error::BadCode(text.into()));
+    }
+    Ok((code.to_owned(), false))
+}
+
+fn owner(id: &Id) -> String {
+    format!("id2/{id}")
+}
+
+pub(super) fn verify_error(error: VerifyError) -> Id2Error {
+    match error {
+        VerifyError::Hash => Id2Error::BadCode("the code's hash is not the one of the key".into()),
+        VerifyError::Extra => Id2Error::BadExtra,
+        VerifyError::Signature => Id2Error::BadProof,
+        VerifyError::Key(error) => key_error(error),
+    }
+}
+
+pub(super) fn key_error(error: KeyError) -> Id2Error {
+    match error {
+        KeyError::NotSupported => Id2Error::NotSupported,
+        KeyError::BadCipher | KeyError::BadLength => Id2Error::BadProof,
+        KeyError::Communication => Fault::passing("the carrier of a key does not answer").into(),
+        KeyError::Failed => Fault::lasting("a key does not work").into(),
+    }
+}

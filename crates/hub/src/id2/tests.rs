@@ -1,0 +1,360 @@
+//! Identities over the embedded engine.
+
+use super::*;
+use crate::{
+    Hub,
+    account::Permit,
+    stage::{Stage, master},
+    transfer::{Content, Lock, check, import},
+};
+use credential::{
+    Secret,
+    id2::{
+        SoftKey,
+        device::{self, Form, Fresh},
+        otp::{self, Session, Token},
+    },
+};
+use model::{
+    error::Id2Error,
+    id::{ProductKey, Time},
+    product::DynamicRegistration,
+};
+use std::{collections::BTreeSet, io::BufReader, sync::Arc};
+
+struct Bench {
+    stage: Stage,
+    permit: Permit,
+    product: ProductKey,
+}
+
+impl Bench {
+    async fn set(total: u64) -> Self {
+        let stage = Stage::set().await;
+        let (product, _) = stage.product(DynamicRegistration::Off).await;
+        let permit = stage.permit().await;
+        let bench = Self {
+            stage,
+            permit,
+            product: product.key,
+        };
+        let change = Change {
+            licence: Some(Some(Licence { total, until: None })),
+            otp: Some(true),
+            ..Change::default()
+        };
+        bench
+            .hub()
+            .id2_set(&bench.permit, &bench.product, &change)
+            .await
+            .unwrap();
+        bench
+    }
+
+    fn hub(&self) -> &Arc<Hub> {
+        &self.stage.hub
+    }
+
+    async fn token(&self) -> Token {
+        let text = self
+            .hub()
+            .id2_token(&self.permit, &self.product, false)
+            .await;
+        Token::parse(text.unwrap().as_bytes()).unwrap()
+    }
+
+    async fn rows(&self) -> Vec<Row> {
+        let all = StateFilter::default();
+        let list = self
+            .hub()
+            .id2_list(&self.permit, &self.product, &all, 10_000);
+        list.await.unwrap()
+    }
+}
+
+fn ask(token: &Token, session: &Session, print: &[u8]) -> String {
+    let mut out = [0; otp::CODE_MAX];
+    let len = otp::auth_code(token, session, print, &mut out).unwrap();
+    otp::encode_text(&out[..len])
+}
+
+fn stamped(id: &Id, key: &SoftKey, now: Time) -> String {
+    let mut out = [0; 512];
+    let at = now.0.to_string();
+    let fresh = Fresh::Timestamp(&at);
+    let len = device::auth_code(key, id, Form::Plain, fresh, None, [9; 8], &mut out).unwrap();
+    String::from_utf8(out[..len].to_vec()).unwrap()
+}
+
+/// [ID-5] Devices that ask at once get different identities, as many as the licence has and not one
+/// more, and the counter is exact.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_identity_is_given_to_two_devices_that_ask_at_once() {
+    let bench = Bench::set(40).await;
+    let token = bench.token().await;
+    let mut asked = Vec::new();
+    for n in 0..50_u8 {
+        let (hub, permit) = (bench.hub().clone(), bench.permit.clone());
+        let session = Session::new([n; 16]);
+        let code = ask(&token, &session, &[b'c', n]);
+        asked.push(tokio::spawn(async move {
+            let given = hub.id2_otp(&permit, &code).await?;
+            let (id, _) = otp::load(KeyType::Aes128, &session, &given.data).unwrap();
+            assert_eq!(id, given.id);
+            Ok::<_, Id2Error>((id, given.remaining))
+        }));
+    }
+    let (mut ids, mut remaining, mut refused) = (BTreeSet::new(), BTreeSet::new(), 0);
+    for one in asked {
+        match one.await.unwrap() {
+            Ok((id, left)) => {
+                assert!(ids.insert(id), "{id} was given twice");
+                assert!(remaining.insert(left));
+            }
+            Err(Id2Error::QuotaUsedUp) => refused += 1,
+            Err(error) => panic!("{error}"),
+        }
+    }
+    assert_eq!((ids.len(), refused), (40, 10));
+    assert_eq!(remaining, (0..40).collect());
+    assert_eq!(bench.rows().await.len(), 40);
+}
+
+/// [ID-5] One device that asks with the same words many times at once has one identity.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_device_that_asks_again_has_one_identity() {
+    let bench = Bench::set(10).await;
+    let code = ask(&bench.token().await, &Session::new([1; 16]), b"chip");
+    let mut asked = Vec::new();
+    for _ in 0..8 {
+        let (hub, permit, code) = (bench.hub().clone(), bench.permit.clone(), code.clone());
+        asked.push(tokio::spawn(
+            async move { hub.id2_otp(&permit, &code).await },
+        ));
+    }
+    let mut given = Vec::new();
+    for one in asked {
+        given.push(one.await.unwrap().unwrap());
+    }
+    given.dedup();
+    assert_eq!(given.len(), 1);
+    assert_eq!(given[0].remaining, 9);
+}
+
+/// [ID-9] A number that was brought in from elsewhere is passed over.
+#[tokio::test]
+async fn numbers_that_are_taken_are_passed_over() {
+    let bench = Bench::set(10).await;
+    let token = bench.token().await;
+    let first = ask(&token, &Session::new([1; 16]), b"one");
+    let first = bench.hub().id2_otp(&bench.permit, &first).await.unwrap().id;
+    let mut next = first.as_str().to_owned();
+    next.replace_range(21..22, "2");
+    let taken = Import {
+        id: Id::parse(next.as_bytes()).unwrap(),
+        kind: KeyType::Aes128,
+        material: Secret::new(vec![1; 16]),
+    };
+    let hub = bench.hub();
+    hub.id2_import(&bench.permit, &bench.product, &[taken])
+        .await
+        .unwrap();
+    let second = ask(&token, &Session::new([2; 16]), b"two");
+    let second = hub.id2_otp(&bench.permit, &second).await.unwrap().id;
+    assert!(second.as_str().ends_with("0300"), "{second}");
+    let batch = hub
+        .id2_batch(&bench.permit, &bench.product, 3, "")
+        .await
+        .unwrap();
+    assert_eq!(batch.made, 3);
+    assert_eq!(bench.rows().await.len(), 6);
+}
+
+/// [ID-9] A registry that leaves takes its identities along, and their keys are sealed anew.
+#[tokio::test]
+async fn identities_prove_themselves_after_a_move() {
+    let bench = Bench::set(10).await;
+    let session = Session::new([1; 16]);
+    let code = ask(&bench.token().await, &session, b"chip");
+    let given = bench.hub().id2_otp(&bench.permit, &code).await.unwrap();
+    let (id, key) = otp::load(KeyType::Aes128, &session, &given.data).unwrap();
+
+    let lock = Lock::open();
+    let (send, mut pieces) = tokio::sync::mpsc::channel(1_000);
+    bench
+        .hub()
+        .export(&lock, Content::Registry, send)
+        .await
+        .unwrap();
+    let mut file = Vec::new();
+    while let Some(piece) = pieces.recv().await {
+        file.extend_from_slice(&piece);
+    }
+    let other = Stage::set().await;
+    let checked = check(BufReader::new(&file[..]), None, None).unwrap();
+    import(
+        &other.ports,
+        master(1),
+        BufReader::new(&file[..]),
+        &checked,
+        true,
+        |_| {},
+    )
+    .await
+    .unwrap();
+    let hub = other.again(master(1)).await.unwrap();
+    let caller = hub.caller_local("local").await.unwrap();
+    let any = model::account::Resource::Any;
+    let permit = hub
+        .caller_allow(&caller, "id2:Verify", &any, false)
+        .await
+        .unwrap();
+    let shown = stamped(&id, &key, hub.now());
+    let shown = Shown {
+        product: &bench.product,
+        id,
+        code: &shown,
+        extra: None,
+    };
+    hub.id2_verify(&permit, shown).await.unwrap();
+    // And the one that is the same device asks with the same words again.
+    assert_eq!(hub.id2_otp(&permit, &code).await.unwrap().data, given.data);
+}
+
+/// [ID-9] The file of a batch opens with the line's key alone, and what is in it works once the
+/// batch is released.
+#[tokio::test]
+async fn a_batch_is_handed_over_in_a_file_for_one_line() {
+    let bench = Bench::set(10).await;
+    let hub = bench.hub();
+    let (permit, product) = (&bench.permit, &bench.product);
+    let batch = hub.id2_batch(permit, product, 3, "line 7").await.unwrap();
+    let (certificate, key) = credential::crypto::envelope::pair("line 7", 1).unwrap();
+    let file = hub
+        .id2_batch_file(permit, product, batch.number, certificate.as_bytes())
+        .await
+        .unwrap();
+    assert!(file.starts_with("-----BEGIN CMS-----"));
+    let text = credential::crypto::envelope::open(file.as_bytes(), key.as_bytes()).unwrap();
+    let text = String::from_utf8(text.expose().to_vec()).unwrap();
+    let lines: Vec<serde_json::Value> = text
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(lines.len(), 3);
+    let id = Id::parse(lines[0]["id"].as_str().unwrap().as_bytes()).unwrap();
+    let material = lines[0]["key"].as_str().unwrap();
+    let material: Vec<u8> = (0..32)
+        .step_by(2)
+        .map(|at| u8::from_str_radix(&material[at..at + 2], 16).unwrap())
+        .collect();
+    let key = SoftKey::new(KeyType::Aes128, &material).unwrap();
+    let code = stamped(&id, &key, hub.now());
+    let shown = Shown {
+        product,
+        id,
+        code: &code,
+        extra: None,
+    };
+    let early = hub.id2_verify(permit, shown).await;
+    assert!(matches!(early, Err(Id2Error::NotDelivered)));
+    let number = batch.number;
+    hub.id2_batch_set(permit, product, number, BatchState::Released)
+        .await
+        .unwrap();
+    hub.id2_verify(permit, shown).await.unwrap();
+    // One that was proven stays when the rest of its batch is withdrawn.
+    hub.id2_batch_set(permit, product, number, BatchState::Withdrawn)
+        .await
+        .unwrap();
+    let states: Vec<State> = bench.rows().await.iter().map(|row| row.state).collect();
+    assert_eq!(states, [State::Active, State::Withdrawn, State::Withdrawn]);
+    for wrong in ["", "no certificate", &key_pem()] {
+        let file = hub
+            .id2_batch_file(permit, product, number, wrong.as_bytes())
+            .await;
+        assert!(file.is_err());
+    }
+}
+
+fn key_pem() -> String {
+    credential::crypto::envelope::pair("line 7", 1).unwrap().1
+}
+
+/// [ID-1] An operator is told at which step a code is not believed, and nothing is used up by it.
+#[tokio::test]
+async fn a_code_is_looked_into_step_by_step() {
+    let bench = Bench::set(10).await;
+    let session = Session::new([1; 16]);
+    let code = ask(&bench.token().await, &session, b"chip");
+    let given = bench.hub().id2_otp(&bench.permit, &code).await.unwrap();
+    let (id, key) = otp::load(KeyType::Aes128, &session, &given.data).unwrap();
+    let code = stamped(&id, &key, bench.hub().now());
+    let shown = Shown {
+        product: &bench.product,
+        id,
+        code: &code,
+        extra: None,
+    };
+    let last = async |code: &str, extra: Option<&str>| {
+        let steps = bench
+            .hub()
+            .id2_examine(
+                &bench.permit,
+                Shown {
+                    code,
+                    extra,
+                    ..shown
+                },
+            )
+            .await
+            .unwrap();
+        let wrong = steps.into_iter().rev().find(|step| !step.good);
+        wrong.map(|step| step.what)
+    };
+    assert_eq!(last(&code, None).await, None);
+    assert_eq!(last("0~2~x", None).await, Some("form"));
+    let changed = code.replacen("~2~0", "~2~1", 1);
+    assert_eq!(last(&changed, None).await, Some("signature"));
+    assert_eq!(last(&code, Some("extra")).await, Some("signature"));
+    let old = stamped(&id, &key, Time(0));
+    assert_eq!(last(&old, None).await, Some("freshness"));
+    bench.hub().id2_verify(&bench.permit, shown).await.unwrap();
+}
+
+/// [ID-9] With the product everything of its identities goes.
+#[tokio::test]
+async fn identities_go_with_their_product() {
+    let bench = Bench::set(10).await;
+    let hub = bench.hub();
+    let code = ask(&bench.token().await, &Session::new([1; 16]), b"chip");
+    let id = hub.id2_otp(&bench.permit, &code).await.unwrap().id;
+    hub.id2_batch(&bench.permit, &bench.product, 2, "")
+        .await
+        .unwrap();
+    hub.id2_chips(&bench.permit, &bench.product, &[vec![1]])
+        .await
+        .unwrap();
+    hub.product_delete(&bench.permit, &bench.product)
+        .await
+        .unwrap();
+    for kind in [
+        "id2",
+        "id2-of",
+        "id2-print",
+        "id2-product",
+        "id2-part",
+        "id2-token",
+        "id2-chip",
+        "id2-batch",
+        "id2-batch-of",
+    ] {
+        assert_eq!(
+            bench.stage.ports.catalog.count(kind, "").await.unwrap(),
+            0,
+            "{kind}"
+        );
+    }
+    let gone = hub.id2_challenge(&bench.permit, &id).await;
+    assert!(matches!(gone, Err(Id2Error::BadProductPart)));
+}
