@@ -23,7 +23,7 @@ const STORM: usize = 15_000;
 /// The same over TLS.
 const TLS_STORM: usize = 3_000;
 
-const SCENES: [&str; 10] = [
+const SCENES: [&str; 11] = [
     "idle",
     "flood",
     "pairs",
@@ -34,6 +34,7 @@ const SCENES: [&str; 10] = [
     "ticket",
     "scale",
     "start-storm",
+    "id2",
 ];
 
 fn main() {
@@ -86,6 +87,9 @@ fn main() {
             if wanted(&["post"]) {
                 scene::post(&muster, &mut report).await;
             }
+        }
+        if wanted(&["id2"]) {
+            scene::id2(&mut Muster::start(1, 1), &mut report).await;
         }
         if wanted(&["login", "ticket", "scale", "start-storm"]) {
             let mut muster = Muster::start(many(), STORM);

@@ -1,11 +1,13 @@
 //! What is measured, one file for each kind of work.
 
+mod id2;
 mod idle;
 mod login;
 mod message;
 mod post;
 mod start;
 
+pub(crate) use id2::id2;
 pub(crate) use idle::{IDLE, idle};
 pub(crate) use login::{login, scale, storm, ticket};
 pub(crate) use message::{flood, looped, pairs};

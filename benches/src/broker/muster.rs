@@ -35,6 +35,7 @@ impl Muster {
         let server = Server::start_with(&[
             "log.level=\"warn\"",
             "limits.devices=2000000",
+            "limits.id2_calls=1000000000",
             "sockets.queue=10000",
             "sockets.queue_bytes=16777216",
             "listen.plain.off=false",
@@ -81,6 +82,10 @@ impl Muster {
             devices,
             _folder: folder,
         }
+    }
+
+    pub(crate) fn server(&mut self) -> &mut Server {
+        &mut self.server
     }
 
     pub(crate) fn tls_folder(&self) -> PathBuf {

@@ -16,6 +16,7 @@ mod error;
 mod export;
 mod firmware;
 mod history;
+mod id2;
 mod product;
 mod session;
 #[cfg(test)]
@@ -140,6 +141,17 @@ fn table() -> OpenApiRouter<Admin> {
         .routes(routes!(campaign::pace))
         .routes(routes!(campaign::confirm))
         .routes(routes!(campaign::again))
+        .routes(routes!(id2::setting, id2::set))
+        .routes(routes!(id2::vendor))
+        .routes(routes!(id2::token))
+        .routes(routes!(id2::chips))
+        .routes(routes!(id2::issue))
+        .routes(routes!(id2::batch_create, id2::batch_list))
+        .routes(routes!(id2::batch_set))
+        .routes(routes!(id2::batch_file))
+        .routes(routes!(id2::list, id2::import))
+        .routes(routes!(id2::show, id2::change))
+        .routes(routes!(id2::examine))
         .routes(routes!(backup::make))
         .routes(routes!(export::export))
 }

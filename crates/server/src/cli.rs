@@ -11,6 +11,7 @@ mod backup;
 pub(crate) mod client;
 mod device;
 mod firmware;
+mod id2;
 mod plain;
 mod product;
 mod run;
@@ -114,6 +115,9 @@ enum Command {
     /// Campaigns: firmware on its way to devices.
     #[command(subcommand)]
     Campaign(firmware::Campaign),
+    /// Identities that need no connection (ID²).
+    #[command(subcommand, name = "id2")]
+    Id2(id2::Id2),
     /// Accounts.
     #[command(subcommand)]
     Account(account::Account),
@@ -289,6 +293,7 @@ fn dispatch(desk: &mut Desk, command: Command) -> Result<ExitCode, Failure> {
         Command::Device(command) => device::run(desk, command)?,
         Command::Firmware(command) => firmware::run(desk, command)?,
         Command::Campaign(command) => firmware::run_campaign(desk, command)?,
+        Command::Id2(command) => return id2::run(desk, command),
         Command::Account(command) => account::run(desk, command)?,
         Command::User(command) => account::run_user(desk, command)?,
         Command::Key(command) => account::run_key(desk, command)?,

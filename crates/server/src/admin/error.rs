@@ -6,7 +6,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use model::{
-    error::{AccountError, CallerError, DeviceError, Fault, OtaError, ProductError},
+    error::{AccountError, CallerError, DeviceError, Fault, Id2Error, OtaError, ProductError},
     id::BadId,
 };
 use serde::Serialize;
@@ -297,6 +297,76 @@ impl From<OtaError> for AdminError {
                 "`muster campaign list` shows what uses it",
             ),
             OtaError::Fault(fault) => return fault.into(),
+        };
+        Self::new(status, code, message, help)
+    }
+}
+
+impl From<Id2Error> for AdminError {
+    fn from(error: Id2Error) -> Self {
+        let message = error.to_string();
+        let (status, code, help) = match error {
+            Id2Error::NoSuchIdentity
+            | Id2Error::BadVendorPart
+            | Id2Error::BadProductPart
+            | Id2Error::NoVendor => (
+                StatusCode::NOT_FOUND,
+                "NoSuchIdentity",
+                "`muster id2 list PRODUCT` shows the identities of a product",
+            ),
+            Id2Error::NoSuchProduct | Id2Error::NotOwned => (
+                StatusCode::NOT_FOUND,
+                "NoSuchProduct",
+                "`muster id2 product PRODUCT --licence COUNT` lets a product have identities",
+            ),
+            Id2Error::AlreadyActive
+            | Id2Error::NotActivated
+            | Id2Error::Withdrawn
+            | Id2Error::NotDelivered
+            | Id2Error::Suspended
+            | Id2Error::Revoked
+            | Id2Error::Expired => (
+                StatusCode::CONFLICT,
+                "WrongState",
+                "`muster id2 show ID` tells where it stands",
+            ),
+            Id2Error::NoLicence
+            | Id2Error::QuotaUsedUp
+            | Id2Error::LicenceOver
+            | Id2Error::TooManyDownloads
+            | Id2Error::OtpOff
+            | Id2Error::NoSuchChip => (
+                StatusCode::CONFLICT,
+                "NotLicensed",
+                "`muster id2 product PRODUCT` shows what may be issued, and changes it",
+            ),
+            Id2Error::FingerprintTaken | Id2Error::Taken(_) => (
+                StatusCode::CONFLICT,
+                "Taken",
+                "choose another, or use the one that is there",
+            ),
+            Id2Error::Busy => (
+                StatusCode::TOO_MANY_REQUESTS,
+                "Busy",
+                "wait a minute, or raise limits.id2_calls",
+            ),
+            Id2Error::BadProof
+            | Id2Error::BadCode(_)
+            | Id2Error::TimeExpired
+            | Id2Error::TimeRepeated
+            | Id2Error::BadChallenge
+            | Id2Error::BadData(_)
+            | Id2Error::BadServerExtra
+            | Id2Error::BadExtra
+            | Id2Error::BadDeviceChallenge
+            | Id2Error::BadFingerprint
+            | Id2Error::NotSupported
+            | Id2Error::BadRequest(_) => (
+                StatusCode::BAD_REQUEST,
+                "BadRequest",
+                "`muster id2 examine PRODUCT ID CODE` tells where a code goes wrong",
+            ),
+            Id2Error::Fault(fault) => return fault.into(),
         };
         Self::new(status, code, message, help)
     }

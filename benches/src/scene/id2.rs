@@ -1,0 +1,218 @@
+//! `Verify` over HTTP that stays connected, by kind of key, beside the server's simplest handler and
+//! beside the bare RSA operation ([ID-1]).
+
+use super::settle;
+use crate::{
+    broker::{Broker, Muster, cpu},
+    report::{Report, Row},
+};
+use credential::{
+    crypto::{digest::Hash, rsa::RsaPrivate},
+    id2::{
+        Id, Key, KeyType, SoftKey,
+        device::{self, Form, Fresh},
+        key::RsaKey,
+    },
+};
+use std::{
+    fmt::Write as _,
+    hint::black_box,
+    net::SocketAddr,
+    time::{Instant, SystemTime},
+};
+use tests::http::{form, rpc_call};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    task::LocalSet,
+};
+
+const CONNECTIONS: usize = 16;
+/// Requests of each connection.
+const EACH: usize = 400;
+const KINDS: [KeyType; 5] = [
+    KeyType::Aes128,
+    KeyType::Aes256,
+    KeyType::TripleDes168,
+    KeyType::Sm4,
+    KeyType::Rsa2048,
+];
+
+/// What a run took.
+struct Ran {
+    rate: f64,
+    /// Microseconds of the server's CPU.
+    cpu_each: f64,
+}
+
+/// One row of rates and one of CPU for each kind.
+pub(crate) async fn id2(muster: &mut Muster, report: &mut Report) {
+    let product = muster.product.clone();
+    let server = muster.server();
+    server.cli(&["id2", "product", &product, "--licence", "100000"]);
+    let key = server.key();
+    let address = server.address("http");
+    let plain = vec![vec!["/healthz".to_owned(); EACH]; CONNECTIONS];
+    let plain = run(muster, address, plain, "").await;
+    report.add(Row::new(
+        "plain HTTP handler, 16 connections",
+        plain.rate,
+        "1/s",
+    ));
+    report.add(Row::new("CPU per plain HTTP request", plain.cpu_each, "us"));
+    let folder = tempfile::tempdir().expect("a folder");
+    for (number, kind) in KINDS.into_iter().enumerate() {
+        let (material, device): (Vec<u8>, Box<dyn Key>) = match kind {
+            KeyType::Rsa2048 => {
+                let own = RsaPrivate::generate(2048).expect("a key");
+                let public = own.public_der().expect("its public half");
+                (public, Box::new(RsaKey::new(kind, own).expect("it fits")))
+            }
+            _ => {
+                let len = kind.cipher().expect("it is symmetric").key_len();
+                let bytes: Vec<u8> = (1..).take(len).collect();
+                let own = SoftKey::new(kind, &bytes).expect("it fits");
+                (bytes, Box::new(own))
+            }
+        };
+        let hex = material.iter().fold(String::new(), |mut hex, byte| {
+            let _ = write!(hex, "{byte:02x}");
+            hex
+        });
+        let id = format!("21222324252627282900000{number}");
+        let line = format!(
+            "{{\"id\":\"{id}\",\"key_type\":\"{}\",\"key\":\"{hex}\"}}\n",
+            kind.name()
+        );
+        let file = folder.path().join(&id);
+        std::fs::write(&file, line).expect("a file");
+        let file = file.to_str().expect("a plain path");
+        muster.server().cli(&["id2", "import", &product, file]);
+        let parsed = Id::parse(id.as_bytes()).expect("an identity");
+        let now = SystemTime::UNIX_EPOCH.elapsed().expect("after 1970");
+        let now = now.as_millis().to_string();
+        let request = |n: usize| {
+            let mut code = [0; 1_024];
+            let random = (n as u64).to_be_bytes();
+            let fresh = Fresh::Timestamp(&now);
+            let len = device::auth_code(
+                &*device,
+                &parsed,
+                Form::Plain,
+                fresh,
+                None,
+                random,
+                &mut code,
+            );
+            let code = std::str::from_utf8(&code[..len.expect("a code")]).expect("text");
+            let params = [
+                ("ApiVersion", "1.1.2"),
+                ("Id2", id.as_str()),
+                ("ProductKey", product.as_str()),
+                ("AuthCode", code),
+            ];
+            format!("/?{}", form(&rpc_call(&key, "GET", "Verify", &params)))
+        };
+        let requests = (0..CONNECTIONS)
+            .map(|c| (0..EACH).map(|n| request(c * EACH + n)).collect())
+            .collect();
+        let ran = run(muster, address, requests, "\"Code\":200").await;
+        let name = kind.name();
+        let rate = Row::new(format!("Verify, {name}, 16 connections"), ran.rate, "1/s");
+        let rate = rate.beside("plain handler", plain.rate);
+        report.add(if kind == KeyType::Rsa2048 {
+            rate
+        } else {
+            rate.at_least(0.6 * plain.rate)
+        });
+        let cost = Row::new(format!("CPU per Verify, {name}"), ran.cpu_each, "us");
+        report.add(if kind == KeyType::Rsa2048 {
+            let bare = bare_rsa();
+            cost.beside("bare RSA-2048", bare)
+                .at_most(1.5 * bare + plain.cpu_each)
+        } else {
+            cost
+        });
+    }
+}
+
+/// Microseconds of one RSA-2048 verification, as `openssl speed` measures it.
+fn bare_rsa() -> f64 {
+    const TIMES: u32 = 5_000;
+    let key = RsaPrivate::generate(2048).expect("a key");
+    let public = key.public_der().expect("its public half");
+    let public = credential::crypto::rsa::RsaPublic::from_der(&public).expect("it is read");
+    let digest = Hash::Sha256.of(&[b"bench"]);
+    let mut signature = [0; 256];
+    key.sign(Hash::Sha256, digest.as_bytes(), &mut signature)
+        .expect("it signs");
+    let began = Instant::now();
+    for _ in 0..TIMES {
+        assert!(public.verifies(Hash::Sha256, digest.as_bytes(), black_box(&signature)));
+    }
+    began.elapsed().as_secs_f64() * 1e6 / f64::from(TIMES)
+}
+
+/// Sends each connection's requests one after the other.
+async fn run(
+    muster: &Muster,
+    address: SocketAddr,
+    requests: Vec<Vec<String>>,
+    wanted: &'static str,
+) -> Ran {
+    let many: usize = requests.iter().map(Vec::len).sum();
+    settle(muster.pid()).await;
+    let (before, began) = (cpu(muster.pid()), Instant::now());
+    let tasks = LocalSet::new();
+    let running: Vec<_> = requests
+        .into_iter()
+        .map(|targets| tasks.spawn_local(connection(address, targets, wanted)))
+        .collect();
+    tasks
+        .run_until(async {
+            for task in running {
+                task.await.expect("a client that does not fail");
+            }
+        })
+        .await;
+    let rate = many as f64 / began.elapsed().as_secs_f64();
+    Ran {
+        rate,
+        cpu_each: (cpu(muster.pid()) - before) / many as f64,
+    }
+}
+
+async fn connection(address: SocketAddr, targets: Vec<String>, wanted: &'static str) {
+    let mut stream = TcpStream::connect(address).await.expect("it listens");
+    stream.set_nodelay(true).expect("a socket");
+    let mut answer = Vec::new();
+    for target in targets {
+        let request = format!("GET {target} HTTP/1.1\r\nHost: {address}\r\n\r\n");
+        stream
+            .write_all(request.as_bytes())
+            .await
+            .expect("it reads");
+        answer.clear();
+        while !is_whole(&answer) {
+            let read = stream.read_buf(&mut answer).await.expect("it answers");
+            assert!(read > 0, "the server closed");
+        }
+        let text = String::from_utf8_lossy(&answer);
+        assert!(
+            text.starts_with("HTTP/1.1 200") && text.contains(wanted),
+            "{text}"
+        );
+    }
+}
+
+/// Whether a head and as many bytes as it promises are there.
+fn is_whole(answer: &[u8]) -> bool {
+    let Some(head) = answer.windows(4).position(|four| four == b"\r\n\r\n") else {
+        return false;
+    };
+    let text = String::from_utf8_lossy(&answer[..head]).to_lowercase();
+    let length = text
+        .lines()
+        .find_map(|line| line.strip_prefix("content-length:")?.trim().parse().ok());
+    answer.len() >= head + 4 + length.unwrap_or(0_usize)
+}

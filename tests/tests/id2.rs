@@ -1,0 +1,490 @@
+//! ID² from outside: C programs of the device SDK, the program's command line, and a server that is
+//! killed while it gives identities out.
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use credential::id2::{
+    Id, KeyType, SoftKey,
+    device::{self, Form, Fresh},
+    otp::{self, Session, Token},
+};
+use serde_json::Value;
+use std::{
+    collections::BTreeSet,
+    env,
+    io::{BufRead, BufReader, Read, Write},
+    net::{SocketAddr, TcpStream},
+    path::{Path, PathBuf},
+    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
+    sync::{Condvar, Mutex, mpsc::sync_channel},
+    thread,
+    time::SystemTime,
+};
+use tempfile::TempDir;
+use tests::{
+    Key, PATIENCE, Server,
+    http::{form, rpc_call, send_rpc},
+    root,
+    server::text,
+};
+
+fn now() -> String {
+    let now = SystemTime::UNIX_EPOCH.elapsed().expect("after 1970");
+    now.as_millis().to_string()
+}
+
+/// Calls an action; its `Data`, or its number.
+fn call(server: &mut Server, action: &str, params: &[(&str, &str)]) -> Result<Value, i64> {
+    let key = server.key();
+    let mut all = vec![("ApiVersion", "1.1.2")];
+    all.extend(params);
+    let reply = send_rpc(
+        server.address("http"),
+        "GET",
+        &rpc_call(&key, "GET", action, &all),
+    );
+    assert_eq!(reply.status, 200, "{reply:?}");
+    let mut tree = reply.json();
+    match tree["Code"].as_i64() {
+        Some(200) => Ok(tree["Data"].take()),
+        Some(code) => Err(code),
+        None => panic!("{reply:?}"),
+    }
+}
+
+/// The SDK's example program, under sanitizers.
+fn compiled(folder: &Path) -> PathBuf {
+    let sdk = root().join("crates/device-c");
+    // By itself, as users build it; beside the server it would get features that it does not ask for.
+    let library = Path::new(env!("CARGO_TARGET_TMPDIR")).join("sdk");
+    let done = Command::new(env::var_os("CARGO").unwrap_or("cargo".into()))
+        .args(["build", "--quiet", "--locked", "--package", "device-c"])
+        .arg("--target-dir")
+        .arg(&library)
+        .current_dir(&sdk)
+        .output()
+        .expect("cargo runs the tests");
+    let said = String::from_utf8_lossy(&done.stderr);
+    assert!(done.status.success(), "{said}");
+    let program = folder.join("id2_demo");
+    let done = Command::new("gcc")
+        .args(["-std=c99", "-Wall", "-Wextra", "-Werror", "-O1", "-g"])
+        .args(["-fsanitize=address,undefined", "-fno-sanitize-recover=all"])
+        .arg("-I")
+        .arg(sdk.join("include"))
+        .arg(sdk.join("examples/id2_demo.c"))
+        .arg(library.join("debug/libmuster_device.a"))
+        .args([
+            "-lgcc_s",
+            "-lutil",
+            "-lrt",
+            "-lpthread",
+            "-lm",
+            "-ldl",
+            "-lc",
+            "-o",
+        ])
+        .arg(&program)
+        .output()
+        .expect("gcc is installed (tools/setup build)");
+    let said = String::from_utf8_lossy(&done.stderr);
+    assert!(done.status.success(), "{said}");
+    program
+}
+
+/// A device: the C program with a folder of its own for its identity.
+struct Device {
+    program: PathBuf,
+    folder: TempDir,
+}
+
+impl Device {
+    fn new(program: &Path) -> Self {
+        Self {
+            program: program.into(),
+            folder: TempDir::new().expect("a folder"),
+        }
+    }
+
+    fn start(&self, words: &[&str]) -> (Child, ChildStdin, BufReader<ChildStdout>) {
+        let mut child = Command::new(&self.program)
+            .args(words)
+            .env("MUSTER_DEVICE_DIR", self.folder.path())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("it was compiled");
+        let stdin = child.stdin.take().expect("a pipe");
+        let stdout = BufReader::new(child.stdout.take().expect("a pipe"));
+        (child, stdin, stdout)
+    }
+
+    /// What it prints; none when it fails.
+    fn says(&self, words: &[&str]) -> Option<String> {
+        let (mut child, _, mut stdout) = self.start(words);
+        let mut said = String::new();
+        stdout.read_to_string(&mut said).expect("text");
+        let status = child.wait().expect("it ends");
+        status.success().then(|| said.trim_end().to_owned())
+    }
+
+    /// Asks for something, gets the answer to it, and prints what it makes of it.
+    fn asks(&self, words: &[&str], answer: impl FnOnce(&str) -> String) -> Option<String> {
+        let (mut child, mut stdin, mut stdout) = self.start(words);
+        let mut line = String::new();
+        stdout.read_line(&mut line).expect("text");
+        writeln!(stdin, "{}", answer(line.trim_end())).expect("it reads");
+        let mut said = String::new();
+        stdout.read_to_string(&mut said).expect("text");
+        let status = child.wait().expect("it ends");
+        status.success().then(|| said.trim_end().to_owned())
+    }
+}
+
+/// [ID-1] [ID-2] [ID-3] [ID-4] [ID-5] [ID-6] From an empty bench to a device that proves itself: a C
+/// program with nothing is given an identity of each kind that goes over the air, proves itself in
+/// every mode, decrypts, and knows the server from another.
+#[test]
+fn a_c_program_with_nothing_becomes_a_device_that_proves_itself() {
+    let folder = TempDir::new().expect("a folder");
+    let program = compiled(folder.path());
+    let mut server = Server::start();
+    for kind in ["aes-128", "aes-192", "aes-256", "3des-112", "3des-168"] {
+        // All of them are this machine, which has one fingerprint.
+        let (product, _) = server.product(kind);
+        let words = [
+            "id2",
+            "product",
+            &product,
+            "--licence",
+            "100",
+            "--otp",
+            "on",
+        ];
+        server.cli(&[&words[..], &["--key-type", kind]].concat());
+        let token = text(&server.cli(&["id2", "token", &product]), "token");
+        let device = Device::new(&program);
+        assert_eq!(device.says(&["status"]).as_deref(), Some("no ID2"));
+        let id = device.asks(&["otp", &token], |code| {
+            let code = STANDARD.encode(hex::decode(code).expect("hex"));
+            let given = call(&mut server, "OtpGetId2", &[("DeviceAuthCode", &code)]);
+            let given = given.expect("it is given one");
+            let data = STANDARD.decode(text(&given, "ProvisionData"));
+            hex::encode(data.expect("base64"))
+        });
+        let id = id.expect("it stores what it is given");
+        assert_eq!(device.says(&["status"]), Some(id.clone()));
+
+        for extra in [None, Some("digest1234")] {
+            let challenge = call(&mut server, "GetServerRandom", &[("Id2", &id)]);
+            let challenge = challenge.expect("one").as_str().expect("text").to_owned();
+            let time = now();
+            for words in [["challenge", &challenge], ["timestamp", &time]] {
+                let mut words = words.to_vec();
+                words.extend(extra);
+                let code = device.says(&words).expect("a code");
+                let mut params = vec![
+                    ("Id2", id.as_str()),
+                    ("ProductKey", product.as_str()),
+                    ("AuthCode", code.as_str()),
+                ];
+                params.extend(extra.map(|extra| ("Extra", extra)));
+                assert_eq!(call(&mut server, "Verify", &params), Ok(true.into()));
+                let again = call(&mut server, "Verify", &params);
+                assert!(matches!(again, Err(34 | 35)), "{again:?}");
+            }
+        }
+
+        let code = device.says(&["timestamp", &now()]).expect("a code");
+        let params = [
+            ("Id2", id.as_str()),
+            ("ProductKey", product.as_str()),
+            ("AuthCode", code.as_str()),
+            ("Data", "hello id2"),
+        ];
+        let closed = call(&mut server, "VerifyAndEncrypt", &params).expect("encrypted");
+        let closed = STANDARD.decode(closed.as_str().expect("text"));
+        let closed = hex::encode(closed.expect("base64"));
+        assert_eq!(
+            device.says(&["decrypt", &closed]).as_deref(),
+            Some("hello id2")
+        );
+
+        for (extra, forged) in [(None, false), (Some("srvextra"), false), (None, true)] {
+            let code = device.says(&["timestamp", &now(), "e"]).expect("a code");
+            let mut words = vec!["mutual"];
+            words.extend(extra);
+            let believed = device.asks(&words, |challenge| {
+                let mut params = vec![
+                    ("Id2", id.as_str()),
+                    ("ProductKey", product.as_str()),
+                    ("DeviceAuthCode", code.as_str()),
+                    ("DeviceExtra", "e"),
+                    ("DeviceChallenge", challenge),
+                    ("Data", "x"),
+                ];
+                params.extend(extra.map(|extra| ("ServerExtra", extra)));
+                let action = "GetServerAuthCodeAndEncryptData";
+                let told = call(&mut server, action, &params).expect("proven");
+                let code = text(&told, "ServerAuthCode");
+                match forged {
+                    true => code.replacen("~2~", "~2~0", 1),
+                    false => code,
+                }
+            });
+            assert_eq!(believed.is_some(), !forged, "{kind} {extra:?}");
+        }
+    }
+}
+
+/// [ID-9] The life of identities on the command line: a batch for a line, its file, release,
+/// suspension, why a code is not believed, revocation; all of it is in the audit log.
+#[test]
+fn the_command_line_leads_identities_through_their_life() {
+    let server = Server::start();
+    let (product, _) = server.product("thermometer");
+    let (ok, _, told) = server.cli_raw(&["id2", "batch", &product, "3"]);
+    assert!(!ok && told.contains("muster id2 product"), "{told}");
+    server.cli(&["id2", "product", &product, "--licence", "5"]);
+    let (ok, _, told) = server.cli_raw(&["id2", "batch", &product, "6"]);
+    assert!(!ok && told.contains("NotLicensed"), "{told}");
+    let batch = server.cli(&["id2", "batch", &product, "3", "--note", "line 7"]);
+    assert_eq!(batch["made"], 3);
+
+    let folder = TempDir::new().expect("a folder");
+    let path = |name: &str| folder.path().join(name).to_str().expect("text").to_owned();
+    let (line, file) = (path("line"), path("batch"));
+    server.cli(&["id2", "line-key", &line]);
+    let (pem, key) = (format!("{line}.pem"), format!("{line}.key"));
+    let export = [
+        "id2",
+        "export",
+        &product,
+        "1",
+        "--certificate",
+        &pem,
+        "--out",
+        &file,
+    ];
+    server.cli(&export);
+    assert!(!server.cli_raw(&export).0, "the file is not overwritten");
+    // The line needs nothing of ours.
+    let opened = Command::new("openssl")
+        .args([
+            "cms", "-decrypt", "-inform", "PEM", "-in", &file, "-inkey", &key,
+        ])
+        .output()
+        .expect("openssl is installed");
+    let (ok, ours, _) = server.cli_raw(&["id2", "open", &file, "--key", &key]);
+    assert!(ok && !ours.is_empty());
+    let theirs = String::from_utf8_lossy(&opened.stdout).replace("\r\n", "\n");
+    assert_eq!(theirs, ours);
+    let first: Value = serde_json::from_str(ours.lines().next().expect("a line")).expect("JSON");
+    let id = text(&first, "id");
+    let key = hex::decode(text(&first, "key")).expect("hex");
+    let key = SoftKey::new(KeyType::Aes128, &key).expect("a key");
+    let code = |fresh: &str, extra: Option<&[u8]>| {
+        let id = Id::parse(id.as_bytes()).expect("an identity");
+        let mut out = [0; 256];
+        let fresh = Fresh::Timestamp(fresh);
+        let len = device::auth_code(&key, &id, Form::Plain, fresh, extra, [1; 8], &mut out);
+        String::from_utf8(out[..len.expect("a code")].to_vec()).expect("text")
+    };
+    let examine = |code: &str, extra: &[&str]| {
+        let words = [&["id2", "examine", &product, &id, code], extra].concat();
+        let (ok, out, err) = server.cli_raw(&words);
+        let told: Value = serde_json::from_str(&out).unwrap_or_else(|_| panic!("{out}{err}"));
+        assert_eq!(ok, told["good"] == true);
+        let steps = told["steps"].as_array().expect("steps");
+        let wrong = steps.iter().find(|step| step["good"] == false);
+        wrong.map(|step| text(step, "step"))
+    };
+    let step = |text: &str| Some(text.to_owned());
+    assert_eq!(examine(&code(&now(), None), &[]), step("state"));
+    server.cli(&["id2", "release", &product, "1"]);
+    assert_eq!(examine(&code(&now(), None), &[]), None);
+    assert_eq!(examine(&code("1", None), &[]), step("clock"));
+    assert_eq!(
+        examine(&code(&now(), Some(b"a")), &["--extra", "b"]),
+        step("hint")
+    );
+    assert_eq!(examine(&code(&now(), Some(b"a")), &["--extra", "a"]), None);
+    server.cli(&["id2", "suspend", &id, "--why", "stolen"]);
+    assert_eq!(examine(&code(&now(), None), &[]), step("state"));
+    assert_eq!(server.cli(&["id2", "show", &id])["why"], "stolen");
+    server.cli(&["id2", "activate", &id]);
+    server.cli(&["id2", "expire", &id, "2020-01-01T00:00:00Z"]);
+    assert_eq!(examine(&code(&now(), None), &[]), step("state"));
+    server.cli(&["id2", "expire", &id, "never"]);
+    assert!(!server.cli_raw(&["id2", "revoke", &id]).0, "without a yes");
+    server.cli(&["id2", "revoke", &id, "--yes"]);
+    assert!(
+        !server.cli_raw(&["id2", "activate", &id]).0,
+        "it stays revoked"
+    );
+
+    let brought = path("brought");
+    let lines: String = ["2122232425262728292A2B2C", "2122232425262728292A2B2D"]
+        .iter()
+        .map(|id| {
+            format!(
+                "{{\"id\":\"{id}\",\"key_type\":\"sm4\",\"key\":\"{}\"}}\n",
+                "21".repeat(16)
+            )
+        })
+        .collect();
+    std::fs::write(&brought, lines).expect("a file");
+    server.cli(&["id2", "import", &product, &brought]);
+    assert!(!server.cli_raw(&["id2", "import", &product, &brought]).0);
+    let list = server.cli(&["id2", "list", &product, "--state", "issued"]);
+    // Two that were brought in, two of the batch.
+    assert_eq!(list["items"].as_array().expect("a list").len(), 4);
+    server.cli(&["id2", "withdraw", &product, "1", "--yes"]);
+    let list = server.cli(&["id2", "list", &product, "--state", "withdrawn"]);
+    assert_eq!(list["items"].as_array().expect("a list").len(), 2);
+
+    let lines = server.cli(&["audit", "list", "--most", "100"]).to_string();
+    for action in [
+        "id2:SetProduct",
+        "id2:CreateBatch",
+        "id2:ExportBatch",
+        "id2:SetIdentity",
+        "id2:ImportIdentity",
+    ] {
+        assert!(lines.contains(action), "{action}: {lines}");
+    }
+    assert!(!lines.contains(&text(&first, "key")), "keys are nowhere");
+}
+
+/// Where the server is; it moves with every start.
+struct Place {
+    at: Mutex<(u64, SocketAddr)>,
+    moved: Condvar,
+}
+
+impl Place {
+    fn now(&self) -> (u64, SocketAddr) {
+        *self.at.lock().expect("nobody panicked")
+    }
+
+    fn set(&self, address: SocketAddr) {
+        let mut at = self.at.lock().expect("nobody panicked");
+        *at = (at.0 + 1, address);
+        self.moved.notify_all();
+    }
+
+    /// Waits for another place than the one of this number.
+    fn other(&self, number: u64) {
+        let at = self.at.lock().expect("nobody panicked");
+        let (_at, late) = self
+            .moved
+            .wait_timeout_while(at, PATIENCE, |at| at.0 == number)
+            .expect("nobody panicked");
+        assert!(!late.timed_out(), "the server is away for too long");
+    }
+}
+
+/// A call that may find the server dead.
+fn try_call(address: SocketAddr, key: &Key, code: &str) -> Option<Value> {
+    let params = [("ApiVersion", "1.1.2"), ("DeviceAuthCode", code)];
+    let target = form(&rpc_call(key, "GET", "OtpGetId2", &params));
+    let mut stream = TcpStream::connect(address).ok()?;
+    stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
+    let head = format!("GET /?{target} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    stream.write_all(head.as_bytes()).ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    let (_, body) = answer.split_once("\r\n\r\n")?;
+    serde_json::from_str(body).ok()
+}
+
+/// [ID-5] Devices ask for identities from 16 clients while the server is killed five times; each
+/// asks with the same words until it has an answer. No identity is given to two, and the counters
+/// are exact. `MUSTER_ID2_DEVICES` sets how many devices.
+#[test]
+fn no_identity_is_given_twice_by_a_server_that_is_killed() {
+    const CLIENTS: usize = 16;
+    const KILLS: usize = 5;
+    let many = env::var("MUSTER_ID2_DEVICES").map_or(2_000, |n| n.parse().expect("a number"));
+    let mut server = Server::start();
+    let (product, _) = server.product("thermometer");
+    let licence = (many + 1).to_string();
+    server.cli(&[
+        "id2",
+        "product",
+        &product,
+        "--licence",
+        &licence,
+        "--otp",
+        "on",
+    ]);
+    let token = text(&server.cli(&["id2", "token", &product]), "token");
+    let token = Token::parse(token.as_bytes()).expect("a token");
+    let key = server.key();
+    let place = Place {
+        at: Mutex::new((0, server.address("http"))),
+        moved: Condvar::new(),
+    };
+    let (done, dones) = sync_channel::<(Id, i64)>(many);
+    let given = thread::scope(|scope| {
+        for client in 0..CLIENTS {
+            let (done, place, token, key) = (done.clone(), &place, &token, &key);
+            scope.spawn(move || {
+                for n in (client..many).step_by(CLIENTS) {
+                    let session = Session::new((n as u128).to_be_bytes());
+                    let mut code = [0; otp::CODE_MAX];
+                    let print = format!("chip {n}");
+                    let len = otp::auth_code(token, &session, print.as_bytes(), &mut code);
+                    let code = STANDARD.encode(&code[..len.expect("a code")]);
+                    let told = loop {
+                        let (number, address) = place.now();
+                        match try_call(address, key, &code) {
+                            Some(told) => break told,
+                            None => place.other(number),
+                        }
+                    };
+                    assert_eq!(told["Code"], 200, "{told}");
+                    let data = STANDARD.decode(text(&told["Data"], "ProvisionData"));
+                    let data = data.expect("base64");
+                    let (id, _) = otp::load(KeyType::Aes128, &session, &data).expect("for it");
+                    let left = told["Data"]["Remaining"].as_i64().expect("a number");
+                    done.send((id, left)).expect("somebody counts");
+                }
+            });
+        }
+        drop(done);
+        let mut given = Vec::new();
+        for kill in 1..=KILLS {
+            while given.len() < kill * many / (KILLS + 1) {
+                given.push(dones.recv().expect("they go on"));
+            }
+            server.kill();
+            server.resume();
+            place.set(server.address("http"));
+        }
+        given.extend(dones.iter());
+        given
+    });
+    assert_eq!(given.len(), many);
+    let ids: BTreeSet<Id> = given.iter().map(|(id, _)| *id).collect();
+    assert_eq!(ids.len(), many, "an identity was given twice");
+    assert_eq!(given.iter().map(|(_, left)| *left).min(), Some(1));
+    let setting = server.cli(&["id2", "product", &product]);
+    assert_eq!(
+        (&setting["issued"], &setting["remaining"]),
+        (&many.into(), &1.into())
+    );
+    let mut after: Option<String> = None;
+    let mut listed = 0;
+    loop {
+        let mut words = vec!["id2", "list", &product, "--most", "1000"];
+        words.extend(after.iter().flat_map(|after| ["--after", after]));
+        let told = server.cli(&words);
+        let items = told["items"].as_array().expect("a list");
+        listed += items.len();
+        match items.last() {
+            Some(last) => after = Some(text(last, "id")),
+            None => break,
+        }
+    }
+    assert_eq!(listed, many);
+}
