@@ -2,7 +2,12 @@
 //! desired properties, tags, remote configuration, calls.
 
 use serde_json::{Value, json};
-use tests::{Client, Server, eventually, server::App};
+use tests::{
+    Client, Server, eventually,
+    mqtt::{Login, Mqtt},
+    server::App,
+};
+use wire::mqtt::{ReasonCode, Version};
 
 fn thermometer() -> String {
     let path = tests::root().join("examples/thermometer.json");
@@ -210,4 +215,59 @@ fn javascript_devices_fetch_and_are_told() {
     device.order(&json!({"do": "shadow"}));
     let told = device.wait("shadow")["message"].clone();
     assert_eq!(told["payload"]["status"], "success", "{told}");
+}
+
+/// A device over MQTT without any SDK, connected.
+fn raw(server: &Server, product: &str, name: &str, secret: &str) -> Mqtt {
+    let mut device = Mqtt::open(server.address("mqtt"), None, Version::V311);
+    let login = Login::signed(product, name, secret, "");
+    let told = device.connect(&login, true, 60);
+    assert_eq!(told.reason, ReasonCode::Success);
+    device
+}
+
+/// [AL-6.3] [AL-2.3] [AL-7.1] A connected device is asked for a value, and what it answers is kept;
+/// it says that it was set back; an application lets it register itself once more.
+#[test]
+fn a_device_is_asked_and_begins_anew() {
+    let mut server = Server::start();
+    let (product, _) = server.product("thermometer");
+    let secret = server.device(&product, "kitchen");
+    let (fine, _, error) = server.cli_raw(&["device", "ask", &product, "kitchen"]);
+    assert!(!fine && error.contains("offline"), "{error}");
+    let mut device = raw(&server, &product, "kitchen", &secret);
+    let own = |rest: &str| format!("/sys/{product}/kitchen/{rest}");
+    let asked = own("thing/service/property/get");
+    device.subscribe(&asked);
+    std::thread::scope(|scope| {
+        let told = scope.spawn(|| server.cli(&["device", "ask", &product, "kitchen", "target"]));
+        let request: Value = serde_json::from_slice(&device.message(&asked)).expect("JSON");
+        assert_eq!(request["params"], json!(["target"]));
+        assert_eq!(request["method"], "thing.service.property.get");
+        let answer = json!({"id": request["id"], "code": 200, "data": {"target": 23}});
+        let reply = own("thing/service/property/get_reply");
+        device.publish_acknowledged(&reply, answer.to_string().as_bytes());
+        let told = told.join().expect("no panic");
+        assert_eq!(
+            (&told["code"], &told["data"]["target"]),
+            (&200.into(), &23.into())
+        );
+    });
+    let shown = server.cli(&["device", "properties", &product, "kitchen"]);
+    let rows = shown.as_array().expect("a list");
+    let row = rows.iter().find(|row| row["identifier"] == "target");
+    assert_eq!(row.expect("it is in the model")["value"], 23);
+
+    let reply = own("thing/reset_reply");
+    device.subscribe(&reply);
+    device.publish(&own("thing/reset"), b"{\"id\":2,\"params\":{}}");
+    let told: Value = serde_json::from_slice(&device.message(&reply)).expect("JSON");
+    assert_eq!((&told["id"], &told["code"]), (&json!(2), &json!(200)));
+
+    let mut app = server.app(App::Core, false);
+    let kitchen = json!({"ProductKey": product, "DeviceName": "kitchen"});
+    let told = ok(&mut app, "ResetThing", &kitchen);
+    assert!(told.get("JobId").is_none_or(Value::is_null), "{told}");
+    device.ping();
+    server.cli(&["device", "reset", &product, "kitchen", "--yes"]);
 }

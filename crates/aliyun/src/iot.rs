@@ -13,6 +13,7 @@ mod device;
 mod device_tag;
 mod event;
 mod firmware;
+mod group;
 mod manual;
 mod message;
 mod page;
@@ -36,7 +37,7 @@ use hub::{Hub, account::Permit};
 pub use manual::manual;
 use model::{
     account::{Caller, Resource},
-    error::{DeviceError, Id2Error, OtaError, ProductError},
+    error::{DeviceError, GroupError, Id2Error, OtaError, ProductError},
     id::{DeviceKey, IotId, ProductKey},
 };
 use parameter::Parameter;
@@ -154,6 +155,7 @@ pub fn actions() -> impl Iterator<Item = &'static Action> {
         shadow::ROWS,
         device_tag::ROWS,
         topo::ROWS,
+        group::ROWS,
     ]
     .into_iter()
     .flatten()
@@ -207,6 +209,8 @@ pub enum Refusal {
     Ota(OtaError),
     /// By a verb on identities.
     Id2(Id2Error),
+    /// By a verb on groups.
+    Group(GroupError),
 }
 
 impl Refusal {
@@ -222,6 +226,7 @@ impl Refusal {
             Self::Device(error) => Ok(business::device(&error, family)),
             Self::Ota(error) => Ok(business::ota(&error)),
             Self::Id2(error) => Ok(id2::told(&error)),
+            Self::Group(error) => Ok(business::group(&error)),
         }
     }
 }
@@ -259,6 +264,12 @@ impl From<Id2Error> for Refusal {
 impl From<OtaError> for Refusal {
     fn from(error: OtaError) -> Self {
         Self::Ota(error)
+    }
+}
+
+impl From<GroupError> for Refusal {
+    fn from(error: GroupError) -> Self {
+        Self::Group(error)
     }
 }
 

@@ -134,6 +134,9 @@ impl Hub {
         };
         // Journalled before the command ends: a crash in between makes the device answer again,
         // and the answer stand in the journal twice; the other way round it would be lost.
+        if let Order::GetProperties(_) = &asked.order {
+            self.property_told(session, &answer).await?;
+        }
         let what = What::CommandAnswered {
             command,
             order: asked.order,

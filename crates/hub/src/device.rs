@@ -2,6 +2,7 @@
 
 mod batch;
 mod forget;
+mod reset;
 
 pub use batch::{Batch, BatchState};
 

@@ -394,6 +394,7 @@ impl Harvest {
             What::CommandAnswered {
                 order:
                     Order::SetProperties(_)
+                    | Order::GetProperties(_)
                     | Order::BindSubs(_)
                     | Order::Upgrade(_)
                     | Order::Configure(_)
@@ -408,6 +409,7 @@ impl Harvest {
             | What::Disabled
             | What::Enabled
             | What::CredentialReset
+            | What::Reset { .. }
             | What::CommandSent { .. }
             | What::UpgradeMoved { .. }
             | What::MessagePublished { .. } => {}
@@ -472,6 +474,7 @@ fn kind_of(what: &What) -> &'static str {
         What::Enabled => "enabled",
         What::Deleted => "deleted",
         What::CredentialReset => "credential_reset",
+        What::Reset { .. } => "reset",
         What::PropertiesPosted { .. } => "properties_posted",
         What::EventPosted { .. } => "event_posted",
         What::CommandSent { .. } => "command_sent",

@@ -17,6 +17,7 @@ pub mod device_log;
 mod document;
 pub mod edge;
 pub mod event;
+pub mod group;
 pub mod history;
 pub mod id2;
 pub mod limits;

@@ -76,6 +76,12 @@ pub struct Limits {
     pub id2_ahead: i64,
     /// Calls about one identity in a minute.
     pub id2_calls: u32,
+    /// Groups of an account.
+    pub groups: u64,
+    /// Devices of a group.
+    pub group_devices: u64,
+    /// Groups that a device may be in (spec/cloud-api.md §2, `ExceedTenGroupDeviceCount`).
+    pub device_groups: usize,
 }
 
 const DAY: i64 = 24 * 60 * 60 * 1000;
@@ -117,6 +123,9 @@ impl Default for Limits {
             id2_back: 15 * 60 * 1000,
             id2_ahead: 5 * 60 * 1000,
             id2_calls: 600,
+            groups: 1_000,
+            group_devices: 20_000,
+            device_groups: 10,
         }
     }
 }

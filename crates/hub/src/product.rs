@@ -454,6 +454,7 @@ impl Hub {
         puts.push(self.configuration_gone(key).await?);
         self.ports.catalog.put(puts).await?;
         self.id2_gone(key).await?;
+        self.ota_product_gone(key).await?;
         self.ports
             .secrets
             .remove(&SecretId::Product(key.clone()))

@@ -1,8 +1,8 @@
 //! Properties: posted by devices, set and read by applications ([AL-6.3]).
 
-use crate::{Hub, account::Permit, edge::Session, shelf::ShelvedModel};
+use crate::{Hub, account::Permit, edge::Session, service::Invoked, shelf::ShelvedModel};
 use model::{
-    command::Order,
+    command::{Answer, Order},
     error::{DeviceError, PostError},
     fact::What,
     id::{CommandId, DeviceKey, ProductKey, Time},
@@ -128,6 +128,54 @@ impl Hub {
         let until = self.now().plus(self.limits.command_life);
         let order = Order::SetProperties(items);
         Ok(self.command_send(&device, order, until).await?.id)
+    }
+
+    /// Asks a device that is connected for values of its properties (of all when none is named),
+    /// and waits for its answer. What it answers is kept like what it posts.
+    ///
+    /// # Errors
+    /// `NotFound`, `NotModelled`, `Misfit` for a property that the model does not have, `TooMuch`,
+    /// `Offline`, `TimedOut`.
+    pub async fn property_ask(
+        &self,
+        permit: &Permit,
+        device: &DeviceKey,
+        names: Vec<String>,
+    ) -> Result<Answer, DeviceError> {
+        let device = self.device_owned(permit, device).await?;
+        let model = self.model_of(&device.key.product).await?;
+        if names.len() > self.limits.properties {
+            let text = format!("more than {} properties at once", self.limits.properties);
+            return Err(DeviceError::TooMuch(text));
+        }
+        let unknown = |name: &&String| model.tsl.property(name).is_none();
+        if let Some(name) = names.iter().find(unknown) {
+            let text = format!("there is no property {name} in the thing model");
+            return Err(DeviceError::Misfit(text));
+        }
+        match self.call(&device, Order::GetProperties(names)).await? {
+            Invoked::Answered(_, answer) => Ok(answer),
+            Invoked::Accepted(_) => Err(DeviceError::TimedOut),
+        }
+    }
+
+    /// Keeps what a device answered when it was asked for its properties.
+    pub(crate) async fn property_told(
+        &self,
+        session: &Session,
+        answer: &Answer,
+    ) -> Result<(), PostError> {
+        let Value::Object(values) = &answer.data else {
+            return Ok(());
+        };
+        if answer.code != 200 {
+            return Ok(());
+        }
+        match self.property_post(session, values).await {
+            // The answer itself is journalled all the same.
+            Ok(_) | Err(PostError::TooManyProperties | PostError::NotModelled) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     /// The latest values of all properties of the thing model (of one block, when it is named).

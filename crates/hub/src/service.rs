@@ -54,11 +54,12 @@ impl Hub {
                 let command = self.command_send(&device, order(false), until).await?;
                 Ok(Invoked::Accepted(command.id))
             }
-            CallType::Sync => self.service_call(&device, order(true)).await,
+            CallType::Sync => self.call(&device, order(true)).await,
         }
     }
 
-    async fn service_call(&self, device: &Device, order: Order) -> Result<Invoked, DeviceError> {
+    /// Gives a device that is connected an order and waits for its answer.
+    pub(crate) async fn call(&self, device: &Device, order: Order) -> Result<Invoked, DeviceError> {
         if self.ports.presence.find(&device.iot_id).await?.is_none() {
             return Err(DeviceError::Offline);
         }

@@ -113,30 +113,63 @@ impl Hub {
         account: &AccountId,
         tags: &[TagChange<'_>],
     ) -> Result<Vec<IotId>, DeviceError> {
-        let Some(((name, value), others)) = tags.split_first() else {
+        if tags.is_empty() {
             return Err(DeviceError::BadRequest("no tag is given".into()));
-        };
-        let prefix = match value {
-            Some(value) => format!("{account}/{name}/{value}/"),
-            None => format!("{account}/{name}/"),
-        };
+        }
         let mut ids = Vec::new();
         let mut after: Option<String> = None;
         loop {
-            let catalog = &self.ports.catalog;
-            let page = catalog.list(INDEX, &prefix, after.as_deref(), PAGE).await?;
-            for entry in &page {
-                let id = entry.key.rsplit('/').next().unwrap_or_default();
-                let Ok(id) = IotId::parse(id) else { continue };
-                if others.is_empty() || bears(&self.tags(&id).await?, others) {
-                    ids.push(id);
-                }
-            }
-            match page.into_iter().last() {
-                Some(last) => after = Some(last.key),
+            let (page, next) = self
+                .tagged_page(account, tags, after.as_deref(), PAGE)
+                .await?;
+            ids.extend(page);
+            match next {
+                Some(_) => after = next,
                 None => return Ok(ids),
             }
         }
+    }
+
+    /// The next ids of devices that bear all of these tags, out of `most` that bear the rarest of
+    /// them, and after what to go on; none when these are the last.
+    pub(crate) async fn tagged_page(
+        &self,
+        account: &AccountId,
+        tags: &[TagChange<'_>],
+        after: Option<&str>,
+        most: usize,
+    ) -> Result<(Vec<IotId>, Option<String>), Fault> {
+        let catalog = &self.ports.catalog;
+        let mut rarest: Option<(u64, String)> = None;
+        for (name, value) in tags {
+            let prefix = match value {
+                Some(value) => format!("{account}/{name}/{value}/"),
+                None => format!("{account}/{name}/"),
+            };
+            // One who goes on goes on with the tag that he began with, however rare it is now.
+            if after.is_some_and(|after| after.starts_with(&prefix)) || tags.len() == 1 {
+                rarest = Some((0, prefix));
+                break;
+            }
+            let many = catalog.count(INDEX, &prefix).await?;
+            if rarest.as_ref().is_none_or(|(least, _)| many < *least) {
+                rarest = Some((many, prefix));
+            }
+        }
+        let Some((_, prefix)) = rarest else {
+            return Ok((Vec::new(), None));
+        };
+        let page = catalog.list(INDEX, &prefix, after, most).await?;
+        let mut ids = Vec::new();
+        for entry in &page {
+            let id = entry.key.rsplit('/').next().unwrap_or_default();
+            let Ok(id) = IotId::parse(id) else { continue };
+            if tags.len() == 1 || bears(&self.tags(&id).await?, tags) {
+                ids.push(id);
+            }
+        }
+        let next = page.last().filter(|_| page.len() == most);
+        Ok((ids, next.map(|last| last.key.clone())))
     }
 
     /// What has to go with a device that is deleted.
@@ -154,7 +187,7 @@ impl Hub {
         Ok(puts)
     }
 
-    async fn tags(&self, id: &IotId) -> Result<Tags, Fault> {
+    pub(crate) async fn tags(&self, id: &IotId) -> Result<Tags, Fault> {
         let found = self.document::<Tags>(KIND, id.as_str()).await?;
         Ok(found.map(|found| found.value).unwrap_or_default())
     }
@@ -211,6 +244,7 @@ impl Hub {
                     self.document_put(gone).await?;
                     return Err(DeviceError::NotFound);
                 }
+                self.campaigns_meet(id).await?;
                 return Ok(());
             }
         }
@@ -222,7 +256,7 @@ fn index(account: &AccountId, name: &str, value: &str, id: &IotId) -> String {
     format!("{account}/{name}/{value}/{id}")
 }
 
-fn bears(tags: &Tags, wanted: &[TagChange<'_>]) -> bool {
+pub(crate) fn bears(tags: &Tags, wanted: &[TagChange<'_>]) -> bool {
     wanted.iter().all(|(name, value)| {
         tags.get(*name)
             .is_some_and(|is| value.is_none_or(|value| value == is))

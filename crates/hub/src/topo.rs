@@ -241,6 +241,16 @@ impl Hub {
         }
     }
 
+    /// Unbinds all sub-devices of a device, and the device from its gateway.
+    pub(crate) async fn topo_undo(&self, id: &IotId) -> Result<(), Fault> {
+        let own = self.topo_of(id).await?;
+        let subs = self.topo_relations(id).await?;
+        for relation in own.iter().chain(&subs) {
+            self.topo_unbind(relation, true).await?;
+        }
+        Ok(())
+    }
+
     /// Asks a gateway to bind sub-devices itself, with their proofs. Waits for the gateway like any
     /// command.
     ///

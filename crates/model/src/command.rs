@@ -10,6 +10,8 @@ use serde_json::{Map, Value};
 pub enum Order {
     /// Set these properties.
     SetProperties(Map<String, Value>),
+    /// Tell the values of these properties; of all when none is named.
+    GetProperties(Vec<String>),
     /// Run a service of the thing model.
     Invoke {
         /// The service.

@@ -263,6 +263,32 @@ pub enum OtaError {
     Fault(#[from] Fault),
 }
 
+/// Why a verb on groups of devices was refused.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum GroupError {
+    /// There is none, or it belongs to another account.
+    #[error("there is no such group")]
+    NotFound,
+    /// There is no such device, or it belongs to another account.
+    #[error("there is no such device: {0}")]
+    NoSuchDevice(String),
+    /// The name is taken.
+    #[error("there is a group of this name already")]
+    Taken,
+    /// A parameter breaks its rule.
+    #[error("{0}")]
+    BadRequest(String),
+    /// More than allowed.
+    #[error("there are as many {0} as allowed")]
+    TooMany(&'static str),
+    /// Other groups lie in it.
+    #[error("other groups lie in the group; delete them first")]
+    HasGroups,
+    /// Our own trouble.
+    #[error("the server could not do it")]
+    Fault(#[from] Fault),
+}
+
 /// Why a message of a device is refused, while its connection stays.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum PostError {

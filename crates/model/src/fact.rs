@@ -46,6 +46,11 @@ pub enum What {
     Deleted,
     /// A credential was made anew.
     CredentialReset,
+    /// The device begins anew.
+    Reset {
+        /// Its user set it back; else an application lets it register itself once more.
+        by_device: bool,
+    },
     /// Properties that fit the thing model.
     PropertiesPosted {
         /// Identifier, value, and the time that the value is of.

@@ -15,6 +15,7 @@ mod device;
 mod error;
 mod export;
 mod firmware;
+mod group;
 mod history;
 mod id2;
 mod product;
@@ -101,6 +102,7 @@ fn table() -> OpenApiRouter<Admin> {
         .routes(routes!(device::secret))
         .routes(routes!(device::reset_secret))
         .routes(routes!(device::enable))
+        .routes(routes!(device::reset))
         .routes(routes!(device::disable))
         .routes(routes!(configuration::show, configuration::set))
         .routes(routes!(configuration::push))
@@ -111,6 +113,7 @@ fn table() -> OpenApiRouter<Admin> {
         .routes(routes!(session::plain))
         .routes(routes!(history::latest, history::set))
         .routes(routes!(history::property))
+        .routes(routes!(history::ask))
         .routes(routes!(history::events))
         .routes(routes!(history::services))
         .routes(routes!(history::invoke))
@@ -152,6 +155,10 @@ fn table() -> OpenApiRouter<Admin> {
         .routes(routes!(id2::list, id2::import))
         .routes(routes!(id2::show, id2::change))
         .routes(routes!(id2::examine))
+        .routes(routes!(group::create, group::list))
+        .routes(routes!(group::show, group::change, group::delete))
+        .routes(routes!(group::devices, group::add))
+        .routes(routes!(group::remove))
         .routes(routes!(backup::make))
         .routes(routes!(export::export))
 }

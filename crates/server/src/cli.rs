@@ -11,6 +11,7 @@ mod backup;
 pub(crate) mod client;
 mod device;
 mod firmware;
+mod group;
 mod id2;
 mod plain;
 mod product;
@@ -118,6 +119,9 @@ enum Command {
     /// Identities that need no connection (ID²).
     #[command(subcommand, name = "id2")]
     Id2(id2::Id2),
+    /// Groups of devices.
+    #[command(subcommand)]
+    Group(group::Group),
     /// Accounts.
     #[command(subcommand)]
     Account(account::Account),
@@ -294,6 +298,7 @@ fn dispatch(desk: &mut Desk, command: Command) -> Result<ExitCode, Failure> {
         Command::Firmware(command) => firmware::run(desk, command)?,
         Command::Campaign(command) => firmware::run_campaign(desk, command)?,
         Command::Id2(command) => return id2::run(desk, command),
+        Command::Group(command) => group::run(desk, command)?,
         Command::Account(command) => account::run(desk, command)?,
         Command::User(command) => account::run_user(desk, command)?,
         Command::Key(command) => account::run_key(desk, command)?,

@@ -2,7 +2,7 @@
 //! (spec/cloud-api.md §2.1). Where the vendor published no code for what happened, it is
 //! `iot.system.IllegalRequest` and the message says what.
 
-use model::error::{DeviceError, Fault, OtaError, ProductError};
+use model::error::{DeviceError, Fault, GroupError, OtaError, ProductError};
 
 /// What is answered instead of a result.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -203,6 +203,20 @@ pub fn ota(error: &OtaError) -> Business {
         | OtaError::InUse(_)
         | OtaError::BadTicket(_) => ILLEGAL,
         OtaError::Fault(fault) => return trouble(fault),
+    };
+    Business::new(code, error.to_string())
+}
+
+/// An error of a verb on groups. The vendor published no codes for these either.
+pub fn group(error: &GroupError) -> Business {
+    let code = match error {
+        GroupError::NoSuchDevice(_) => "iot.device.NotExistedDevice",
+        GroupError::NotFound
+        | GroupError::Taken
+        | GroupError::BadRequest(_)
+        | GroupError::TooMany(_)
+        | GroupError::HasGroups => ILLEGAL,
+        GroupError::Fault(fault) => return trouble(fault),
     };
     Business::new(code, error.to_string())
 }

@@ -59,7 +59,7 @@ pub(crate) enum Ask {
     LogSettings,
     /// Lines of its log.
     Log,
-    /// Undo what was set up around the device; there is nothing.
+    /// Note that its user set the device back.
     Reset,
     /// Properties and events of a gateway and its sub-devices in one message.
     Pack,

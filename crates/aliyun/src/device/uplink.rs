@@ -228,7 +228,10 @@ async fn ask(
             };
             firmware::piece(id, &piece)
         }
-        Ask::Reset => alink::done(id, &Map::new()),
+        Ask::Reset => {
+            let noted = hub.reset_report(session).await;
+            told(id, inbound, noted.map(|()| Map::new()), codes::about)?
+        }
         Ask::Config => match config::wanted(&request.params) {
             false => {
                 let why = "only the file of the product is served";

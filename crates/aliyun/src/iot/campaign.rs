@@ -1,7 +1,9 @@
 //! OTA jobs and their tasks (spec/cloud-api.md §2, OTA). A job is a campaign.
 
 use super::{
-    Action, Answer, Ask, Refusal, device_key, fields, firmware, nothing,
+    Action, Answer, Ask, Refusal, device_key, fields, firmware,
+    group::only_static,
+    nothing,
     page::Sheet,
     parameter::{
         DEVICE_NAME, IOT_ID, PRODUCT_KEY, Parameter, Record, boolean, integer, list, records, text,
@@ -316,7 +318,10 @@ async fn batch(ask: &Ask<'_>) -> Answer {
             // What is not a share becomes 0, which is refused.
             Select::Gray((percent * 100.0).round().clamp(0.0, 10_001.0) as u32)
         }
-        "GROUP" => Select::Group(params.text("GroupId").unwrap_or_default().to_owned()),
+        "GROUP" => {
+            only_static(params.text("GroupType"))?;
+            Select::Group(params.text("GroupId").unwrap_or_default().to_owned())
+        }
         _ => {
             let text = "TargetSelection is ALL, SPECIFIC, GRAY or GROUP";
             return Err(Business::illegal(text).into());
@@ -338,6 +343,7 @@ async fn dynamic(ask: &Ask<'_>) -> Answer {
         }
     };
     if let Some(group) = ask.params.text("GroupId") {
+        only_static(ask.params.text("GroupType"))?;
         new.select = Select::Group(group.to_owned());
     }
     made(ask, &permit, new).await

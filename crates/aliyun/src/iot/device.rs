@@ -122,6 +122,12 @@ pub(super) const ROWS: &[Action] = &[
         |ask| Box::pin(disable(ask, false)),
     ),
     Action::changes(
+        "ResetThing",
+        Family::DeviceChange,
+        &[PRODUCT_KEY, DEVICE_NAME, IOT_ID],
+        |ask| Box::pin(reset(ask)),
+    ),
+    Action::changes(
         "DeleteDevice",
         Family::DeviceDelete,
         &[PRODUCT_KEY, DEVICE_NAME, IOT_ID],
@@ -481,8 +487,14 @@ async fn by_status(ask: &Ask<'_>) -> Answer {
 }
 
 async fn statistics(ask: &Ask<'_>) -> Answer {
-    if ask.params.text("GroupId").is_some() {
-        return Err(Business::illegal("there are no device groups here").into());
+    if let Some(group) = ask.params.text("GroupId") {
+        let permit = ask.any().await?;
+        let count = ask.hub.group_count(&permit, group).await?;
+        return fields(json!({ "Data": {
+            "deviceCount": count.devices,
+            "activeCount": count.active,
+            "onlineCount": count.online,
+        }}));
     }
     let (permit, product) = match ask.params.text("ProductKey") {
         Some(_) => {
@@ -529,6 +541,13 @@ async fn disable(ask: &Ask<'_>, disabled: bool) -> Answer {
             .message_tell(&permit, &key, &told.topic, told.payload, told.qos)
             .await?;
     }
+    nothing()
+}
+
+/// A gateway has too few sub-devices for the vendor's `JobId`, so there is none.
+async fn reset(ask: &Ask<'_>) -> Answer {
+    let (permit, key) = ask.device().await?;
+    ask.hub.device_reset(&permit, &key).await?;
     nothing()
 }
 

@@ -13,7 +13,7 @@ use model::{
     error::{AdmitError, Fault},
     fact::What,
     id::IotId,
-    port::{Change, SecretId},
+    port::{Change, CloseReason, SecretId},
     product::{DynamicRegistration, Product},
 };
 use std::sync::Arc;
@@ -76,7 +76,8 @@ impl Hub {
         if device.disabled {
             return Err(AdmitError::Disabled);
         }
-        if device.activated.is_some() {
+        let active = device.activated.is_some();
+        if active && !self.reset_allows(&device.iot_id).await? {
             return Err(AdmitError::AlreadyActive);
         }
         let secret = text::device_secret(&self.seed());
@@ -86,6 +87,12 @@ impl Hub {
         match self.ports.devices.change_secret(&device, sealed).await? {
             Change::Conflict => return Ok(None),
             Change::Done(version) => device.version = version,
+        }
+        if active {
+            self.reset_used(&device.iot_id).await?;
+            // Its session was let in by a secret that is void now.
+            self.session_end(&device, CloseReason::CredentialReset)
+                .await?;
         }
         self.fact(&device.key, &device.iot_id, What::CredentialReset)
             .await?;

@@ -335,6 +335,11 @@ impl Hub {
                 device.map_err(|_| OtaError::NoSuchDevice(key.to_string()))?;
             }
         }
+        if let Select::Group(group) = &new.select
+            && !self.group_is(permit.account(), group).await?
+        {
+            return Err(OtaError::NotFound("group"));
+        }
         let live = self.ports.catalog.count(CAMPAIGN, "").await?;
         if live >= self.limits.campaigns {
             return Err(OtaError::TooMany("campaigns"));
@@ -811,6 +816,23 @@ impl Hub {
             .await?;
         self.pacer.wake();
         Ok(Some(campaign))
+    }
+
+    /// Removes a campaign whose devices are all gone, and their tasks with them.
+    pub(super) async fn campaign_remove(&self, campaign: &Campaign) -> Result<(), Fault> {
+        let id = &campaign.id;
+        let puts = vec![
+            remove(LIVE, id.clone(), Expect::Anything),
+            remove(
+                DYNAMIC,
+                format!("{}/{id}", campaign.product),
+                Expect::Anything,
+            ),
+            remove(OF, format!("{}/{id}", campaign.firmware), Expect::Anything),
+            remove(CAMPAIGN, id.clone(), Expect::Anything),
+        ];
+        self.document_put(puts).await?;
+        Ok(())
     }
 
     /// Goes on ending the tasks of a campaign that is over; true when none are left. A campaign

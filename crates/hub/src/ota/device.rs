@@ -2,7 +2,7 @@
 //! a file they want.
 
 use super::{
-    campaign::{CampaignKind, DYNAMIC},
+    campaign::{CampaignKind, DYNAMIC, Select},
     is_name,
     pace::upgrade_of,
     task::{BY_DEVICE, OPEN_OF, Task, TaskState},
@@ -12,7 +12,7 @@ use bytes::Bytes;
 use model::{
     error::{Fault, PostError},
     firmware::{FirmwareFile, Upgrade, WHOLE},
-    id::IotId,
+    id::{IotId, ProductKey},
     port::Change,
 };
 
@@ -80,7 +80,10 @@ impl Hub {
         let key = format!("{id}/{module}");
         match self.document::<String>(OPEN_OF, &key).await? {
             Some(campaign) => self.task_report(&campaign.value, session, version).await?,
-            None => self.campaigns_join(session, module).await?,
+            None => {
+                let product = &session.device.product;
+                self.campaigns_join(id, product, Some(module)).await?;
+            }
         }
         Ok(())
     }
@@ -344,24 +347,46 @@ impl Hub {
         Ok(())
     }
 
-    /// Lets campaigns that take devices later look at this one.
-    async fn campaigns_join(&self, session: &Session, module: &str) -> Result<(), Fault> {
-        let product = &session.device.product;
+    /// Lets campaigns that take devices later look at one that was given a tag or joined a group.
+    pub(crate) async fn campaigns_meet(&self, id: &IotId) -> Result<(), Fault> {
+        // Most servers have none, and then nobody has to know the device.
+        let some = self.ports.catalog.list(DYNAMIC, "", None, 1).await?;
+        if some.is_empty() {
+            return Ok(());
+        }
+        match self.ports.devices.find_id(id).await? {
+            Some(device) => self.campaigns_join(id, &device.key.product, None).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Lets campaigns that take devices later look at this one: those for a module, or all whose
+    /// choice of devices may change.
+    async fn campaigns_join(
+        &self,
+        id: &IotId,
+        product: &ProductKey,
+        module: Option<&str>,
+    ) -> Result<(), Fault> {
         let prefix = format!("{product}/");
         let catalog = &self.ports.catalog;
         for entry in catalog.list(DYNAMIC, &prefix, None, 1_000).await? {
-            let id = entry.key.trim_start_matches(&prefix);
-            let Some(campaign) = self.campaign(id).await? else {
+            let campaign = entry.key.trim_start_matches(&prefix);
+            let Some(campaign) = self.campaign(campaign).await? else {
                 continue;
             };
+            let meant = match module {
+                Some(module) => campaign.module == module,
+                None => matches!(campaign.select, Select::Tags(_) | Select::Group(_)),
+            };
             if campaign.kind != CampaignKind::Dynamic
-                || campaign.module != module
+                || !meant
                 || campaign.started.is_none()
                 || !campaign.state.is_live()
             {
                 continue;
             }
-            let Some(device) = self.ports.devices.find_id(&session.iot_id).await? else {
+            let Some(device) = self.ports.devices.find_id(id).await? else {
                 return Ok(());
             };
             let Some(package) = self.package(&campaign.firmware).await? else {
@@ -369,6 +394,7 @@ impl Hub {
             };
             if let Some(version) = self.campaign_wants(&campaign, &device).await? {
                 let one = [(device, version)];
+                // The first one has it; the others would take it from each other.
                 if self.tasks_make(&campaign, &package, &one).await? > 0 {
                     return Ok(());
                 }

@@ -47,6 +47,17 @@ pub struct ModuleVersion {
 }
 
 impl Hub {
+    /// Removes the modules of a product that is deleted.
+    pub(super) async fn modules_gone(&self, product: &ProductKey) -> Result<(), Fault> {
+        let modules: Vec<Module> = self.documents(MODULE, &format!("{product}/")).await?;
+        let puts = modules.iter().map(|module| {
+            let key = format!("{product}/{}", module.name);
+            remove(MODULE, key, Expect::Anything)
+        });
+        self.document_put(puts.collect()).await?;
+        Ok(())
+    }
+
     /// Makes a module, or changes what people call it (`exists`).
     ///
     /// # Errors

@@ -46,14 +46,16 @@ pub(crate) struct Pacer {
     news: Notify,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 struct Pace {
     /// Devices that may be told now.
     left: f64,
     /// As of when.
     at: Time,
-    /// Where the making of tasks is.
+    /// Where the making of tasks is, in the list of the product's devices.
     cursor: u64,
+    /// Where it is in the list of a group's or of tagged devices.
+    after: Option<String>,
     /// Devices that were looked at and fit (for gray campaigns).
     fit: u64,
 }
@@ -99,6 +101,19 @@ impl Pacer {
         }
     }
 
+    /// Where the making of tasks is in a list of ids.
+    fn after(&self, campaign: &str, now: Time) -> Option<String> {
+        let mut paces = self.paces.lock();
+        let pace = paces.entry(campaign.to_owned()).or_insert(Pace::new(now));
+        pace.after.clone()
+    }
+
+    fn went(&self, campaign: &str, after: Option<String>) {
+        if let Some(pace) = self.paces.lock().get_mut(campaign) {
+            pace.after = after;
+        }
+    }
+
     /// A connection hands an upgrade to its device.
     pub(super) fn hands(&self, session: &Session) {
         let mut handed = self.handed.lock();
@@ -126,6 +141,7 @@ impl Pace {
             left: 1.0,
             at,
             cursor: 0,
+            after: None,
             fit: 0,
         }
     }
@@ -268,7 +284,11 @@ impl Hub {
                 }
                 (devices, 0, true)
             }
-            Select::All | Select::Gray(_) | Select::Tags(_) | Select::Group(_) => {
+            Select::Tags(_) | Select::Group(_) => {
+                let (devices, last) = self.campaign_listed(campaign, now).await?;
+                (devices, 0, last)
+            }
+            Select::All | Select::Gray(_) => {
                 let all = DeviceFilter::default();
                 let page = self
                     .ports
@@ -318,6 +338,36 @@ impl Hub {
         Ok(())
     }
 
+    /// The next devices that bear the campaign's tags or are in its group, and whether these are
+    /// the last. No other device of the product is looked at.
+    async fn campaign_listed(
+        &self,
+        campaign: &Campaign,
+        now: Time,
+    ) -> Result<(Vec<Device>, bool), Fault> {
+        let after = self.pacer.after(&campaign.id, now);
+        let (ids, next) = match &campaign.select {
+            Select::Group(group) => self.group_page(group, after.as_deref(), PAGE).await?,
+            Select::Tags(tags) => {
+                let tags: Vec<_> = tags
+                    .iter()
+                    .map(|(name, value)| (name.as_str(), Some(value.as_str())))
+                    .collect();
+                self.tagged_page(&campaign.account, &tags, after.as_deref(), PAGE)
+                    .await?
+            }
+            Select::All | Select::Gray(_) | Select::Names(_) => (Vec::new(), None),
+        };
+        let mut devices = Vec::with_capacity(ids.len());
+        for id in &ids {
+            let device = self.ports.devices.find_id(id).await?;
+            devices.extend(device.filter(|device| device.key.product == campaign.product));
+        }
+        let last = next.is_none();
+        self.pacer.went(&campaign.id, next);
+        Ok((devices, last))
+    }
+
     /// The version that a device has of the campaign's module, if the campaign is for it.
     pub(super) async fn campaign_wants(
         &self,
@@ -327,10 +377,11 @@ impl Hub {
         let meant = match &campaign.select {
             Select::All | Select::Gray(_) => true,
             Select::Names(names) => names.contains(&device.key.name),
-            Select::Tags(tags) => tags
-                .iter()
-                .all(|(key, value)| device.tags.get(key) == Some(value)),
-            Select::Group(group) => self.ota_in_group(device, group).await?,
+            Select::Tags(tags) => {
+                let has = self.tags(&device.iot_id).await?;
+                tags.iter().all(|(key, value)| has.get(key) == Some(value))
+            }
+            Select::Group(group) => self.group_has(group, &device.iot_id).await?,
         };
         if !meant {
             return Ok(None);
@@ -553,11 +604,6 @@ impl Hub {
             }
         }
         Ok(())
-    }
-
-    /// Whether a device is in a group. There are no groups of devices yet, so none is.
-    async fn ota_in_group(&self, _device: &Device, _group: &str) -> Result<bool, Fault> {
-        Ok(false)
     }
 }
 

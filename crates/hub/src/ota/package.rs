@@ -1,6 +1,6 @@
 //! Packages: files with the version that they bring.
 
-use super::{is_name, upload::UPLOAD};
+use super::{campaign::CampaignState, is_name, task::OPEN, upload::UPLOAD};
 use crate::{
     Hub,
     account::Permit,
@@ -289,9 +289,13 @@ impl Hub {
                 return Err(OtaError::InUse(text));
             }
         }
-        let mut puts = self.upload_left(permit.account(), &package.files)?;
-        puts.push(remove(NAMED, named(&package), Expect::Anything));
-        puts.push(remove(PACKAGE, id.to_owned(), Expect::Anything));
+        Ok(self.package_remove(&package).await?)
+    }
+
+    async fn package_remove(&self, package: &Package) -> Result<(), Fault> {
+        let mut puts = self.upload_left(&package.account, &package.files)?;
+        puts.push(remove(NAMED, named(package), Expect::Anything));
+        puts.push(remove(PACKAGE, package.id.clone(), Expect::Anything));
         self.document_put(puts).await?;
         // A campaign that was made meanwhile finds no package and stops.
         for file in &package.files {
@@ -300,6 +304,27 @@ impl Hub {
             self.document_put(vec![left]).await?;
         }
         Ok(())
+    }
+
+    /// Removes what there is for a product that is deleted: its packages, modules and campaigns.
+    /// Campaigns that brought it a package of all products are called off and stay.
+    pub(crate) async fn ota_product_gone(&self, product: &ProductKey) -> Result<(), Fault> {
+        for package in self.documents::<Package>(PACKAGE, "").await? {
+            let own = package.product.as_ref() == Some(product);
+            for campaign in self.campaigns_of(&package.id).await? {
+                if own {
+                    self.campaign_remove(&campaign).await?;
+                } else if campaign.product == *product && campaign.state.is_live() {
+                    let all = OPEN.into_iter().collect();
+                    self.campaign_over(&campaign.id, CampaignState::Canceled, all)
+                        .await?;
+                }
+            }
+            if own {
+                self.package_remove(&package).await?;
+            }
+        }
+        self.modules_gone(product).await
     }
 
     /// A package of whatever account.

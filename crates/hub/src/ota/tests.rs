@@ -344,9 +344,10 @@ async fn a_campaign_is_for_whom_it_says() {
         let session = fleet.online(at).await;
         let version = ["1.0", "1.9", "1.10", "2.0"][at % 4];
         fleet.says(&session, version).await;
-        let id = &fleet.devices[at].0.iot_id;
-        let tags = BTreeMap::from([("room".to_owned(), format!("{}", at % 3))]);
-        fleet.stage.change(id, |row| row.tags = tags).await;
+        let room = format!("{}", at % 3);
+        let tags = [("room", Some(room.as_str())), ("house", Some("one"))];
+        let hub = &fleet.stage.hub;
+        hub.tags_post(&session, &tags).await.unwrap();
     }
     let package = fleet.package("2.0").await;
     let count = async |change: &dyn Fn(&mut NewCampaign)| {
@@ -365,7 +366,24 @@ async fn a_campaign_is_for_whom_it_says() {
     assert_eq!(count(&|_| {}).await, 23);
     assert_eq!(count(&|new| new.select = Select::Gray(1_000)).await, 3);
     assert_eq!(count(&|new| new.select = Select::Gray(1)).await, 1);
-    let room = || BTreeMap::from([("room".to_owned(), "1".to_owned())]);
+    let room = || {
+        let tag = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        BTreeMap::from([tag("house", "one"), tag("room", "1")])
+    };
+    let hub = &fleet.stage.hub;
+    let group = hub.group_create(&fleet.permit, "cellar", "", None);
+    let group = group.await.unwrap().id;
+    let keys: Vec<_> = fleet.devices[..5]
+        .iter()
+        .map(|(device, _)| device.key.clone())
+        .collect();
+    hub.group_add(&fleet.permit, &group, &keys).await.unwrap();
+    let here = || Select::Group(group.clone());
+    assert_eq!(count(&|new| new.select = here()).await, 4);
+    let mut nowhere = fleet.campaign(&package, CampaignKind::Static);
+    nowhere.select = Select::Group("none".into());
+    let refused = hub.campaign_create(&fleet.permit, nowhere).await;
+    assert!(matches!(refused, Err(OtaError::NotFound("group"))));
     assert_eq!(count(&|new| new.select = Select::Tags(room())).await, 8);
     let one = |name: &str| DeviceName::parse(name).unwrap();
     let names = || [one("dev000"), one("dev003")].into();
@@ -487,6 +505,42 @@ async fn devices_that_join_later_are_upgraded() {
     fleet.walk().await;
     let state = fleet.view(&campaign).await.campaign.state;
     assert_eq!(state, CampaignState::Completed);
+}
+
+/// [AL-4.2] Devices that are given the tags or join the group of a dynamic campaign later are
+/// upgraded without a word from them.
+#[tokio::test]
+async fn devices_that_join_a_group_or_are_tagged_later_are_upgraded() {
+    let fleet = Fleet::of(3).await;
+    let hub = &fleet.stage.hub;
+    let group = hub.group_create(&fleet.permit, "cellar", "", None);
+    let group = group.await.unwrap().id;
+    let mut sessions = Vec::new();
+    for at in 0..3 {
+        sessions.push(fleet.online(at).await);
+        fleet.says(&sessions[at], "1.0").await;
+    }
+    let by_group = fleet.package("2.0").await;
+    let mut new = fleet.campaign(&by_group, CampaignKind::Dynamic);
+    new.select = Select::Group(group.clone());
+    let by_group = fleet.begin(new).await;
+    let by_tag = fleet.package("3.0").await;
+    let mut new = fleet.campaign(&by_tag, CampaignKind::Dynamic);
+    new.select = Select::Tags([("room".to_owned(), "1".to_owned())].into());
+    let by_tag = fleet.begin(new).await;
+    fleet.walk().await;
+    assert_eq!(fleet.counts(&by_group).await, []);
+    assert_eq!(fleet.counts(&by_tag).await, []);
+    let first = [fleet.devices[0].0.key.clone()];
+    hub.group_add(&fleet.permit, &group, &first).await.unwrap();
+    let tags = [("room", Some("1"))];
+    hub.tags_post(&sessions[1], &tags).await.unwrap();
+    fleet.walk().await;
+    assert_eq!(fleet.counts(&by_group).await, [(Notified, 1)]);
+    assert_eq!(fleet.counts(&by_tag).await, [(Notified, 1)]);
+    assert_eq!(fleet.handed(&sessions[0]).await, 1);
+    assert_eq!(fleet.handed(&sessions[1]).await, 1);
+    assert_eq!(fleet.handed(&sessions[2]).await, 0);
 }
 
 /// One open task for each device and module; a campaign may take over what has not begun.
@@ -620,6 +674,49 @@ async fn a_deleted_device_leaves_nothing() {
         let id = session.iot_id.as_str();
         assert!(left.iter().all(|entry| !entry.key.contains(id)), "{kind}");
     }
+}
+
+/// [AL-4.1] A product that is deleted takes its packages, modules and campaigns along.
+#[tokio::test]
+async fn a_deleted_product_leaves_no_packages() {
+    let fleet = Fleet::of(1).await;
+    let hub = &fleet.stage.hub;
+    let session = fleet.online(0).await;
+    fleet.says(&session, "1.0").await;
+    let product = &fleet.product.key;
+    hub.module_put(&fleet.permit, product, "modem", (None, None), false)
+        .await
+        .unwrap();
+    let package = fleet.package("2.0").await;
+    let new = fleet.campaign(&package, CampaignKind::Dynamic);
+    fleet.begin(new).await;
+    let blob = fleet.upload(b"for all").await;
+    let mut everybody = fleet.new_package("3.0", blob);
+    everybody.product = None;
+    let everybody = hub.firmware_create(&fleet.permit, everybody).await.unwrap();
+    let mut stays = fleet.campaign(&everybody, CampaignKind::Static);
+    stays.start = Some(hub.now().plus(60_000));
+    let stays = fleet.begin(stays).await;
+    fleet.walk().await;
+    let key = &fleet.devices[0].0.key;
+    hub.device_delete(&fleet.permit, key).await.unwrap();
+    hub.product_delete(&fleet.permit, product).await.unwrap();
+    fleet.walk().await;
+    let count = async |kind| fleet.stage.ports.catalog.count(kind, "").await.unwrap();
+    assert_eq!(count("firmware").await, 1);
+    assert_eq!(count("campaign").await, 1);
+    for kind in [
+        "campaign-live",
+        "campaign-dynamic",
+        "upgrade",
+        "firmware-module",
+    ] {
+        assert_eq!(count(kind).await, 0, "{kind}");
+    }
+    let file = &package.files[0].blob;
+    assert_eq!(fleet.stage.ports.blobs.size(file).await.unwrap(), None);
+    let state = fleet.view(&stays).await.campaign.state;
+    assert_eq!(state, CampaignState::Canceled);
 }
 
 /// Files that no package takes go after a day; those of a package stay until it goes.

@@ -174,7 +174,9 @@ impl Hub {
         match self.topo_of(&row.iot_id).await? {
             Some(relation) if relation.gateway_id == gateway.iot_id => Ok(()),
             Some(_) => Err(TopoError::BoundElsewhere),
-            None if row.activated.is_some() => Err(TopoError::AlreadyActive),
+            None if row.activated.is_some() && !self.reset_allows(&row.iot_id).await? => {
+                Err(TopoError::AlreadyActive)
+            }
             None => Ok(()),
         }
     }
@@ -183,6 +185,9 @@ impl Hub {
         let id = SecretId::Device(device.iot_id.clone());
         let secret = self.secret_open(&id).await?;
         let secret = secret.ok_or(TopoError::NoSuchDevice)?;
+        if device.activated.is_some() {
+            self.reset_used(&device.iot_id).await?;
+        }
         Ok(SubRegistered {
             secret: shown(&secret)?,
             device,

@@ -167,8 +167,23 @@ pub(super) async fn show(
     call: Call,
 ) -> Answer<DeviceView> {
     let (key, permit) = one(&call, &product, &device, "iot:QueryDeviceDetail", false).await?;
-    let device = call.admin.hub.device_find(&permit, &key).await?;
-    Ok(Json((&device).into()))
+    let hub = &call.admin.hub;
+    let mut seen = hub.device_find(&permit, &key).await?;
+    seen.device.tags = hub.tags_of(&permit, &key).await?;
+    Ok(Json((&seen).into()))
+}
+
+/// Lets a device that registered itself do so once more, and undoes its topology.
+#[utoipa::path(post, path = "/products/{product}/devices/{device}/reset", tag = "device",
+    params(("product" = String, Path), ("device" = String, Path)),
+    responses((status = 204), (status = "4XX", body = ErrorView)))]
+pub(super) async fn reset(
+    Path((product, device)): Path<(String, String)>,
+    call: Call,
+) -> Result<StatusCode, AdminError> {
+    let (key, permit) = one(&call, &product, &device, "iot:ResetThing", true).await?;
+    call.admin.hub.device_reset(&permit, &key).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// Removes a device, its secret, its commands and its history, and ends its session.

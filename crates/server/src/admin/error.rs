@@ -6,7 +6,9 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use model::{
-    error::{AccountError, CallerError, DeviceError, Fault, Id2Error, OtaError, ProductError},
+    error::{
+        AccountError, CallerError, DeviceError, Fault, GroupError, Id2Error, OtaError, ProductError,
+    },
     id::BadId,
 };
 use serde::Serialize;
@@ -440,6 +442,42 @@ impl From<DeviceError> for AdminError {
                 "send less at once, or wait until the device has caught up",
             ),
             DeviceError::Fault(fault) => return fault.into(),
+        };
+        Self::new(status, code, message, help)
+    }
+}
+
+impl From<GroupError> for AdminError {
+    fn from(error: GroupError) -> Self {
+        let message = error.to_string();
+        let (status, code, help) = match error {
+            GroupError::NotFound => (
+                StatusCode::NOT_FOUND,
+                "NoSuchGroup",
+                "`muster group list` shows the groups of this account",
+            ),
+            GroupError::NoSuchDevice(_) => (
+                StatusCode::NOT_FOUND,
+                "NoSuchDevice",
+                "`muster device list PRODUCT` shows the devices of a product",
+            ),
+            GroupError::Taken => (StatusCode::CONFLICT, "NameTaken", "choose another name"),
+            GroupError::BadRequest(_) => (
+                StatusCode::BAD_REQUEST,
+                "BadRequest",
+                "change the value and try again",
+            ),
+            GroupError::TooMany(_) => (
+                StatusCode::CONFLICT,
+                "TooMany",
+                "remove some, or raise limits.groups or limits.group_devices",
+            ),
+            GroupError::HasGroups => (
+                StatusCode::CONFLICT,
+                "HasGroups",
+                "`muster group list --within GROUP` shows them",
+            ),
+            GroupError::Fault(fault) => return fault.into(),
         };
         Self::new(status, code, message, help)
     }

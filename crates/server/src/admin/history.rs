@@ -192,6 +192,45 @@ pub(super) async fn set(
     }))
 }
 
+/// Names of properties.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct NamesBody {
+    /// All when none is named.
+    #[serde(default)]
+    properties: Vec<String>,
+}
+
+/// Asks a connected device for values of its properties, and waits for its answer.
+#[utoipa::path(post, path = "/products/{product}/devices/{device}/ask", tag = "data",
+    params(("product" = String, Path), ("device" = String, Path)), request_body = NamesBody,
+    responses((status = 200, body = AskedView), (status = "4XX", body = ErrorView)))]
+pub(super) async fn ask(
+    Path((product, device)): Path<(String, String)>,
+    call: Call,
+) -> Answer<AskedView> {
+    let (key, permit) = one(&call, &product, &device, "muster:AskDevice", true).await?;
+    let body: NamesBody = call.read()?;
+    let hub = &call.admin.hub;
+    let answer = hub.property_ask(&permit, &key, body.properties).await?;
+    Ok(Json(AskedView {
+        code: answer.code,
+        data: answer.data,
+        message: answer.message,
+    }))
+}
+
+/// What a device answered.
+#[derive(Serialize, ToSchema)]
+pub(super) struct AskedView {
+    /// 200 when the device did it; else its code.
+    code: i64,
+    /// What it answered.
+    data: Value,
+    /// Its words.
+    message: String,
+}
+
 /// Shows a property's history.
 #[utoipa::path(get, path = "/products/{product}/devices/{device}/properties/{property}", tag = "data",
     params(("product" = String, Path), ("device" = String, Path), ("property" = String, Path), HistoryQuery),

@@ -68,6 +68,14 @@ Examples:
         #[arg(long)]
         yes: bool,
     },
+    /// Let a device that registered itself do so once more, and undo its topology.
+    Reset {
+        #[command(flatten)]
+        one: One,
+        /// Do not ask.
+        #[arg(long)]
+        yes: bool,
+    },
     /// Let a device connect again.
     Enable(One),
     /// Keep a device from connecting and end its session.
@@ -82,6 +90,17 @@ Examples:
     },
     /// Show the latest values of a device's properties.
     Properties(One),
+    /// Ask a connected device for its properties now, and show what it answers.
+    #[command(after_help = "\
+Example:
+  muster device ask PRODUCT_KEY kitchen target    without names, all that the device tells")]
+    Ask {
+        #[command(flatten)]
+        one: One,
+        /// Which.
+        #[arg(value_name = "PROPERTY")]
+        properties: Vec<String>,
+    },
     /// Set properties of a device.
     #[command(after_help = "\
 Example:
@@ -326,6 +345,14 @@ pub(super) fn run(desk: &mut Desk, command: Device) -> Result<(), Failure> {
             let reset = client.post(&one.path(&["reset-secret"]), &json!({}))?;
             desk.show(&reset, |reset| card(reset, CARD))
         }
+        Device::Reset { one, yes } => {
+            let question = format!("Let {} register itself once more?", one.name);
+            confirm(desk, yes, &question)?;
+            client.post(&one.path(&["reset"]), &json!({}))?;
+            desk.show(&json!({"reset": one.name}), |_| {
+                format!("{} may register itself\n", one.name)
+            })
+        }
         Device::Enable(one) => {
             let shown = client.post(&one.path(&["enable"]), &json!({}))?;
             desk.show(&shown, |shown| card(shown, CARD))
@@ -354,6 +381,15 @@ pub(super) fn run(desk: &mut Desk, command: Device) -> Result<(), Failure> {
                     ("TIME", "at"),
                 ];
                 table(items.as_array().map_or(&[], Vec::as_slice), &columns)
+            })
+        }
+        Device::Ask { one, properties } => {
+            let told = client.post(&one.path(&["ask"]), &json!({ "properties": properties }))?;
+            desk.show(&told, |told| {
+                card(
+                    told,
+                    &[("Code", "code"), ("Values", "data"), ("Words", "message")],
+                )
             })
         }
         Device::Set { one, items } => {

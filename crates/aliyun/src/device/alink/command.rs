@@ -12,14 +12,17 @@ use model::{
     id::DeviceKey,
 };
 use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde_json::json;
+
+/// Asks for the values of properties; the parameters are their names.
+const PROPERTY_GET: &str = "thing.service.property.get";
 
 #[derive(Serialize)]
-struct Request<'a> {
+struct Request<'a, P> {
     method: &'a str,
     /// Devices read a text with a decimal number and nothing else (spec/alink-wire.md §6.1).
     id: String,
-    params: &'a Map<String, Value>,
+    params: &'a P,
     version: &'static str,
 }
 
@@ -43,11 +46,12 @@ pub(crate) fn write(link: Link<'_>, command: &Command) -> Outbound {
             sync,
         } => (format!("thing.service.{identifier}"), input, *sync),
         Order::BindSubs(subs) => return ask_to_bind(command, subs),
+        Order::GetProperties(names) => return request(command, PROPERTY_GET, names, false),
     };
     request(command, &method, params, sync)
 }
 
-fn request(command: &Command, method: &str, params: &Map<String, Value>, sync: bool) -> Outbound {
+fn request<P: Serialize>(command: &Command, method: &str, params: &P, sync: bool) -> Outbound {
     let own = format!("/sys/{}/{}", command.device.product, command.device.name);
     let topic = if sync {
         format!("{own}/rrpc/request/{}", command.id)
@@ -96,7 +100,7 @@ mod tests {
         command::CommandState,
         id::{CommandId, DeviceKey, IotId, Time},
     };
-    use serde_json::json;
+    use serde_json::{Map, Value, json};
 
     fn written(order: Order) -> (String, String) {
         let command = Command {
@@ -127,6 +131,16 @@ mod tests {
             payload,
             "{\"method\":\"thing.service.property.set\",\"id\":\"4294967295\",\"params\":{\"Weight\":2},\"version\":\"1.0\"}"
         );
+    }
+
+    /// [AL-6.3] Properties are asked for by their names.
+    #[test]
+    fn properties_are_asked_for_by_name() {
+        let (topic, payload) = written(Order::GetProperties(vec!["Weight".into()]));
+        assert_eq!(topic, "/sys/pk/dev1/thing/service/property/get");
+        let payload: Value = serde_json::from_str(&payload).unwrap();
+        assert_eq!(payload["params"], json!(["Weight"]));
+        assert_eq!(payload["method"], "thing.service.property.get");
     }
 
     /// [AL-6.5] Asynchronous and synchronous, of the default block and of another.
