@@ -640,7 +640,14 @@ async fn of_identity(
     action: &str,
     changing: bool,
 ) -> Result<(Id, Permit), AdminError> {
-    let parsed = id_of(id)?;
+    let parsed = match id_of(id) {
+        Ok(parsed) => parsed,
+        Err(wrong) => {
+            // Who shows no credential does not hear what is wrong with the rest.
+            call.allow(action, Resource::Any, false).await?;
+            return Err(wrong);
+        }
+    };
     let resource = call.admin.hub.id2_resource(&parsed).await?;
     let permit = call.allow(action, resource, changing).await?;
     Ok((parsed, permit))
