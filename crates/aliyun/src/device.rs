@@ -11,6 +11,7 @@ pub mod http;
 mod rights;
 mod topics;
 mod uplink;
+pub mod wiring;
 
 pub(crate) use alink::{notice, shadow};
 

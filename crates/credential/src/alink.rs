@@ -4,6 +4,7 @@
 //! holds all of it in one table; `spec/alink-wire.md` names the clients each row was checked with.
 
 pub mod client_id;
+pub mod password;
 pub mod psk;
 
 use crate::{

@@ -10,7 +10,7 @@ use model::{
     port::Signal,
 };
 use parking_lot::Mutex;
-use std::collections::HashMap;
+use std::{collections::HashMap, mem::discriminant};
 use tokio::sync::mpsc;
 
 /// Answers of one device that a waiting caller can be behind with; it takes them up at once, so
@@ -137,12 +137,16 @@ impl Hub {
         if let Order::GetProperties(_) = &asked.order {
             self.property_told(session, &answer).await?;
         }
+        let wiring = matches!(asked.order, Order::Wire(_));
         let what = What::CommandAnswered {
             command,
             order: asked.order,
             answer: answer.clone(),
         };
         self.fact(&session.device, id, what).await?;
+        if wiring {
+            self.wiring_answered(id, command, &answer).await?;
+        }
         if commands.done(id, command, &answer).await?.is_none() {
             return Ok(false);
         }
@@ -158,6 +162,32 @@ impl Hub {
     #[cfg(test)]
     pub(crate) fn calls_idle(&self) -> bool {
         self.calls.listening.lock().by_device.is_empty()
+    }
+
+    /// Sends an order in place of those of its kind that wait for a device that is away: it hears of
+    /// the newest alone.
+    pub(crate) async fn command_send_newest(
+        &self,
+        device: &Device,
+        order: Order,
+    ) -> Result<Command, DeviceError> {
+        let (commands, now) = (&self.ports.commands, self.now());
+        let (id, most) = (&device.iot_id, self.limits.commands);
+        let void = Answer {
+            code: 0,
+            data: serde_json::Value::Null,
+            message: "replaced".into(),
+        };
+        if self.ports.presence.find(id).await?.is_none() {
+            for waiting in commands.waiting(id, now, most).await? {
+                let old = discriminant(&waiting.order) == discriminant(&order);
+                if old && waiting.state == CommandState::Waiting {
+                    commands.done(id, waiting.id, &void).await?;
+                }
+            }
+        }
+        let until = now.plus(self.limits.command_life);
+        self.command_send(device, order, until).await
     }
 
     /// Stores an order for a device, and wakes its connection when there is one. Stored first: a

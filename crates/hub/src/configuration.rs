@@ -13,7 +13,7 @@ use crate::{
 use bytes::Bytes;
 use credential::crypto::digest::Hash;
 use model::{
-    command::{Answer, CommandState, Configuration, Order},
+    command::{Configuration, Order},
     device::Device,
     error::{DeviceError, Fault},
     id::{CommandId, DeviceKey, ProductKey, Time},
@@ -211,30 +211,13 @@ impl Hub {
         Ok(remove(KIND, product.to_string(), Expect::Anything))
     }
 
-    /// An order of before that still waits is taken back: the device hears of the newest.
     async fn configuration_order(
         &self,
         device: &Device,
         document: &Configuration,
     ) -> Result<CommandId, DeviceError> {
-        let (commands, now) = (&self.ports.commands, self.now());
-        let (id, most) = (&device.iot_id, self.limits.commands);
-        let void = Answer {
-            code: 0,
-            data: serde_json::Value::Null,
-            message: "replaced".into(),
-        };
-        if self.ports.presence.find(id).await?.is_none() {
-            for waiting in commands.waiting(id, now, most).await? {
-                let old = matches!(waiting.order, Order::Configure(_));
-                if old && waiting.state == CommandState::Waiting {
-                    commands.done(id, waiting.id, &void).await?;
-                }
-            }
-        }
-        let until = now.plus(self.limits.command_life);
         let order = Order::Configure(Box::new(document.clone()));
-        Ok(self.command_send(device, order, until).await?.id)
+        Ok(self.command_send_newest(device, order).await?.id)
     }
 
     async fn configuration_ready(

@@ -398,6 +398,7 @@ impl Harvest {
                     | Order::BindSubs(_)
                     | Order::Upgrade(_)
                     | Order::Configure(_)
+                    | Order::Wire(_)
                     | Order::SendLog(_),
                 ..
             }

@@ -41,6 +41,7 @@ pub mod topo;
 pub mod trace;
 pub mod transfer;
 pub mod vault;
+pub mod wiring;
 
 use credential::Secret;
 use limits::Limits;

@@ -7,6 +7,7 @@ use crate::{
     account::Permit,
     document::{TRIES, busy, put, remove},
     vault::shown,
+    wiring,
 };
 use credential::text;
 use model::{
@@ -452,6 +453,7 @@ impl Hub {
         let mut puts = self.model_gone(key).await?;
         puts.extend(self.batches_gone(key).await?);
         puts.push(self.configuration_gone(key).await?);
+        puts.push(wiring::mapping_gone(key));
         self.ports.catalog.put(puts).await?;
         self.id2_gone(key).await?;
         self.ota_product_gone(key).await?;

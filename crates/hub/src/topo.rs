@@ -16,6 +16,7 @@ use crate::{
     device::DeviceView,
     document::{TRIES, busy, put, remove},
     edge::Session,
+    wiring,
 };
 use model::{
     command::Order,
@@ -32,7 +33,7 @@ use std::collections::{BTreeMap, HashSet};
 /// Relations by gateway and sub-device.
 const BY_GATEWAY: &str = "topology";
 /// Relations by sub-device.
-const BY_SUB: &str = "topology-sub";
+pub(crate) const BY_SUB: &str = "topology-sub";
 /// How many a gateway has.
 const COUNT: &str = "topology-count";
 /// Sub-devices that were deleted while they were bound.
@@ -275,7 +276,7 @@ impl Hub {
         Ok(self.command_send(&row, order, until).await?.id)
     }
 
-    async fn topo_gateway_owned(
+    pub(crate) async fn topo_gateway_owned(
         &self,
         permit: &Permit,
         gateway: &DeviceKey,
@@ -311,7 +312,7 @@ impl Hub {
         Ok(found.map(|found| found.value))
     }
 
-    async fn topo_relations(&self, gateway: &IotId) -> Result<Vec<Relation>, Fault> {
+    pub(crate) async fn topo_relations(&self, gateway: &IotId) -> Result<Vec<Relation>, Fault> {
         self.documents(BY_GATEWAY, &format!("{gateway}/")).await
     }
 
@@ -379,6 +380,7 @@ impl Hub {
                     continue;
                 }
                 let key = relation_key(&former.gateway_id, &former.sub_id);
+                puts.push(wiring::place_gone(key.clone()));
                 puts.push(remove(BY_GATEWAY, key, Expect::Anything));
                 *less.entry(former.gateway_id.clone()).or_default() += 1;
                 bound.moved.push(former);
@@ -461,6 +463,7 @@ impl Hub {
             let (_, counted) = self.topo_count(&relation.gateway_id, less).await?;
             let puts = vec![
                 remove(BY_SUB, id.to_owned(), found.expect()),
+                wiring::place_gone(key.clone()),
                 remove(BY_GATEWAY, key, Expect::Anything),
                 counted,
             ];
@@ -554,6 +557,7 @@ impl Hub {
                 let id = relation.sub_id.as_str();
                 let found = self.document::<Relation>(BY_SUB, id).await?;
                 let key = relation_key(&relation.gateway_id, &relation.sub_id);
+                puts.push(wiring::place_gone(key.clone()));
                 puts.push(remove(BY_GATEWAY, key, Expect::Anything));
                 if let Some(found) = found
                     && found.value.gateway_id == relation.gateway_id
@@ -588,7 +592,7 @@ impl Hub {
     }
 }
 
-fn relation_key(gateway: &IotId, sub: &IotId) -> String {
+pub(crate) fn relation_key(gateway: &IotId, sub: &IotId) -> String {
     format!("{gateway}/{sub}")
 }
 

@@ -29,6 +29,8 @@ pub enum Order {
     Upgrade(Box<Upgrade>),
     /// Bind these sub-devices: a gateway is to send a request with their proofs.
     BindSubs(Vec<DeviceKey>),
+    /// Fetch this document, which says how to reach sub-devices.
+    Wire(Box<Configuration>),
 }
 
 /// A document that devices fetch.

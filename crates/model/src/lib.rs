@@ -19,3 +19,4 @@ pub mod port;
 pub mod product;
 pub mod thing;
 pub mod topo;
+pub mod wiring;

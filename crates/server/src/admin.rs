@@ -24,8 +24,10 @@ mod session;
 mod tests;
 mod thing;
 mod thing_model;
+mod topology;
 mod view;
 pub(crate) mod watch;
+mod wiring;
 
 use crate::serve::Addresses;
 use axum::{Json, Router, middleware::from_fn_with_state, routing::get};
@@ -104,6 +106,14 @@ fn table() -> OpenApiRouter<Admin> {
         .routes(routes!(device::enable))
         .routes(routes!(device::reset))
         .routes(routes!(device::disable))
+        .routes(routes!(topology::page, topology::bind))
+        .routes(routes!(topology::ask))
+        .routes(routes!(topology::gateway, topology::unbind))
+        .routes(routes!(wiring::channels, wiring::channel_add))
+        .routes(routes!(wiring::channel_set, wiring::channel_remove))
+        .routes(routes!(wiring::places, wiring::place))
+        .routes(routes!(wiring::mapping, wiring::map, wiring::unmap))
+        .routes(routes!(wiring::pushed, wiring::push))
         .routes(routes!(configuration::show, configuration::set))
         .routes(routes!(configuration::push))
         .routes(routes!(thing::wishes, thing::wish))

@@ -11,6 +11,7 @@ mod backup;
 pub(crate) mod client;
 mod device;
 mod firmware;
+mod gateway;
 mod group;
 mod id2;
 mod plain;
@@ -19,6 +20,7 @@ mod run;
 mod scan;
 mod table;
 mod thing;
+mod topo;
 mod transfer;
 
 use crate::config::{Choices, Config, Loaded};
@@ -110,6 +112,9 @@ enum Command {
     /// Devices.
     #[command(subcommand)]
     Device(device::Device),
+    /// What gateways are told of how to reach their sub-devices.
+    #[command(subcommand)]
+    Gateway(gateway::Gateway),
     /// Firmware packages.
     #[command(subcommand)]
     Firmware(firmware::Firmware),
@@ -295,6 +300,7 @@ fn dispatch(desk: &mut Desk, command: Command) -> Result<ExitCode, Failure> {
         }
         Command::Product(command) => product::run(desk, command)?,
         Command::Device(command) => device::run(desk, command)?,
+        Command::Gateway(command) => gateway::run(desk, command)?,
         Command::Firmware(command) => firmware::run(desk, command)?,
         Command::Campaign(command) => firmware::run_campaign(desk, command)?,
         Command::Id2(command) => return id2::run(desk, command),

@@ -233,7 +233,7 @@ static EXCHANGES: &[Exchange] = &[
     asked("/thing/topo/add/notify", Up::Answer),
     asked("/thing/topo/change", Up::Notice),
     asked("/thing/gateway/permit", Up::Notice),
-    asked("/thing/model/config/push", Up::Notice),
+    asked("/thing/model/config/push", Up::Answer),
     own(
         "/ext/session",
         "/combine/login",

@@ -15,6 +15,7 @@ impl Hub {
     /// Forgets what was kept of a device whose row is gone.
     pub(super) async fn device_forget(&self, device: &Device) -> Result<(), Fault> {
         let id = &device.iot_id;
+        self.wiring_forget(id).await?;
         let mut puts = self.tags_gone(&device.account, id).await?;
         puts.extend(self.groups_gone(id).await?);
         let kinds = KINDS.iter();

@@ -5,7 +5,7 @@ use super::{
     ask::confirm,
     product::Switch,
     table::{card, table},
-    thing,
+    thing, topo,
 };
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value, json};
@@ -88,6 +88,9 @@ Examples:
         #[arg(long)]
         yes: bool,
     },
+    /// Which sub-devices are bound to which gateways.
+    #[command(subcommand)]
+    Topo(topo::Topo),
     /// Show the latest values of a device's properties.
     Properties(One),
     /// Ask a connected device for its properties now, and show what it answers.
@@ -191,9 +194,9 @@ Example:
 #[derive(Args)]
 pub(super) struct One {
     /// Product key.
-    product: String,
+    pub(super) product: String,
     /// Device name.
-    name: String,
+    pub(super) name: String,
 }
 
 impl One {
@@ -369,6 +372,7 @@ pub(super) fn run(desk: &mut Desk, command: Device) -> Result<(), Failure> {
                 format!("deleted {}\n", one.name)
             })
         }
+        Device::Topo(command) => topo::run(desk, command),
         Device::Properties(one) => {
             let mut shown = client.get(&one.path(&["properties"]), &[])?;
             desk.show(&shown["items"].take(), |items| {

@@ -8,7 +8,7 @@ use super::{
 use bytes::Bytes;
 use hub::edge::Outbound;
 use model::{
-    command::{Command, Order},
+    command::{Command, Configuration, Order},
     id::DeviceKey,
 };
 use serde::Serialize;
@@ -47,6 +47,7 @@ pub(crate) fn write(link: Link<'_>, command: &Command) -> Outbound {
         } => (format!("thing.service.{identifier}"), input, *sync),
         Order::BindSubs(subs) => return ask_to_bind(command, subs),
         Order::GetProperties(names) => return request(command, PROPERTY_GET, names, false),
+        Order::Wire(document) => return wire(link, command, document),
     };
     request(command, &method, params, sync)
 }
@@ -68,6 +69,48 @@ fn request<P: Serialize>(command: &Command, method: &str, params: &P, sync: bool
     Outbound {
         topic,
         payload: Bytes::from(payload),
+        qos: 1,
+        system: true,
+    }
+}
+
+#[derive(Serialize)]
+struct Pushed<'a> {
+    id: String,
+    version: &'static str,
+    method: &'static str,
+    data: PushedData<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct PushedData<'a> {
+    digest: &'a str,
+    digest_method: &'static str,
+    url: String,
+}
+
+/// Tells a gateway how to reach its sub-devices (seed 001 §6.7). What others have as `params` is
+/// `data` here.
+fn wire(link: Link<'_>, command: &Command, document: &Configuration) -> Outbound {
+    let pushed = Pushed {
+        id: command.id.to_string(),
+        version: "1.0",
+        method: "thing.model.config.push",
+        data: PushedData {
+            digest: &document.sha256,
+            digest_method: "sha256",
+            url: link(&document.blob),
+        },
+    };
+    let payload = serde_json::to_vec(&pushed).expect("it has text keys");
+    let device = &command.device;
+    Outbound {
+        topic: format!(
+            "/sys/{}/{}/thing/model/config/push",
+            device.product, device.name
+        ),
+        payload: payload.into(),
         qos: 1,
         system: true,
     }
@@ -112,7 +155,7 @@ mod tests {
             until: Time(1),
             state: CommandState::Waiting,
         };
-        let outbound = write(&|_| String::new(), &command);
+        let outbound = write(&|blob| format!("link to {blob}"), &command);
         assert!(outbound.system);
         let payload = String::from_utf8(outbound.payload.to_vec()).unwrap();
         (outbound.topic, payload)
@@ -141,6 +184,22 @@ mod tests {
         let payload: Value = serde_json::from_str(&payload).unwrap();
         assert_eq!(payload["params"], json!(["Weight"]));
         assert_eq!(payload["method"], "thing.service.property.get");
+    }
+
+    /// [AL-6.9]
+    #[test]
+    fn a_gateways_wiring_is_told_as_the_document_shows() {
+        let (topic, payload) = written(Order::Wire(Box::new(Configuration {
+            id: "w1".into(),
+            size: 7,
+            sha256: "ab".into(),
+            blob: "wiring-1".into(),
+        })));
+        assert_eq!(topic, "/sys/pk/dev1/thing/model/config/push");
+        assert_eq!(
+            payload,
+            "{\"id\":\"4294967295\",\"version\":\"1.0\",\"method\":\"thing.model.config.push\",\"data\":{\"digest\":\"ab\",\"digestMethod\":\"sha256\",\"url\":\"link to wiring-1\"}}"
+        );
     }
 
     /// [AL-6.5] Asynchronous and synchronous, of the default block and of another.
