@@ -56,6 +56,11 @@ impl Server {
         }
     }
 
+    /// Adds a setting for the next starts.
+    pub fn add_setting(&mut self, setting: &str) {
+        self.settings.push(setting.into());
+    }
+
     /// Sets a variable of the environment for the next starts.
     pub fn environment(&mut self, name: &str, value: &str) {
         self.environment.push((name.into(), value.into()));

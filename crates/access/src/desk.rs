@@ -5,11 +5,11 @@ use hub::{Hub, edge::Session, rider::Due};
 use model::{
     command::Command,
     error::Fault,
-    id::{CommandId, IotId, SessionId},
+    id::{CommandId, IotId, ProductKey, SessionId},
     port::CloseReason,
     topo::Notice,
 };
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 /// The hub's verbs that are the same for every dialect. A trait, so that tests of sockets need no
 /// store.
@@ -36,6 +36,10 @@ pub(crate) trait Desk: Send + Sync {
     /// `Hub::rider_carrier`.
     fn carrier(&self, _sub: &IotId) -> Option<IotId> {
         None
+    }
+    /// `Hub::rider_carriers`.
+    fn carriers(&self, _product: &ProductKey) -> HashSet<IotId> {
+        HashSet::new()
     }
     /// `Hub::rider_due`.
     fn rider_due(&self, _sub: &IotId) -> Option<IotId> {
@@ -106,6 +110,10 @@ impl Desk for Hub {
 
     fn carrier(&self, sub: &IotId) -> Option<IotId> {
         self.rider_carrier(sub)
+    }
+
+    fn carriers(&self, product: &ProductKey) -> HashSet<IotId> {
+        self.rider_carriers(product)
     }
 
     fn rider_due(&self, sub: &IotId) -> Option<IotId> {

@@ -242,6 +242,7 @@ impl Dialect for Alink {
             let product = now.as_ref().unwrap_or(&session.product);
             rights::custom(&session.device, &product.topics, verb, topic)
         });
+        let may = may || verb == Verb::Subscribe && gateway::may_listen(&self.hub, session, topic);
         if !may {
             let words = match verb {
                 Verb::Publish => "no right to publish there",

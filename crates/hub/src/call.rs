@@ -84,12 +84,12 @@ impl RemoteCalls {
         Some((Place { calls, number }, answer))
     }
 
-    /// Passes an answer on; false when nobody waits for it.
-    fn answered(&self, device: &IotId, number: u64, payload: &Bytes) -> bool {
+    /// Passes an answer on; false when nobody waits for it from one whom `speaks` knows.
+    fn answered(&self, number: u64, payload: &Bytes, speaks: impl Fn(&IotId) -> bool) -> bool {
         let mut waiting = self.waiting.lock();
         if waiting
             .get(&number)
-            .is_none_or(|call| call.device != *device)
+            .is_none_or(|call| !speaks(&call.device))
         {
             return false;
         }
@@ -172,7 +172,10 @@ impl Hub {
         topic: &str,
         payload: Bytes,
     ) -> Result<(), PostError> {
-        if self.remote.answered(&session.iot_id, number, &payload) {
+        // On a topic without names a gateway answers for its sub-devices.
+        let speaks =
+            |device: &IotId| *device == session.iot_id || self.rider_carried(session, device);
+        if self.remote.answered(number, &payload, speaks) {
             return Ok(());
         }
         self.message_post(session, topic, payload).await

@@ -15,14 +15,14 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use model::{
     device::Device,
     error::{AdmitError, Fault, TopoError},
-    id::{CommandId, DeviceKey, IotId, SessionId, Time},
+    id::{CommandId, DeviceKey, IotId, ProductKey, SessionId, Time},
     port::CloseReason,
     product::{NodeKind, Product},
     topo::Notice,
 };
 use parking_lot::Mutex;
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{HashMap, HashSet, VecDeque},
     sync::Arc,
 };
 
@@ -424,6 +424,31 @@ impl Hub {
     pub fn rider_carrier(&self, sub: &IotId) -> Option<IotId> {
         let via = self.riders.last(sub)?.via.clone()?;
         Some(via.iot_id)
+    }
+
+    /// Whether a sub-device rides on this gateway's connection.
+    pub(crate) fn rider_carried(&self, gateway: &Session, sub: &IotId) -> bool {
+        let rider = self.riders.last(sub);
+        let via = rider.as_ref().and_then(|rider| rider.via.as_ref());
+        via.is_some_and(|via| via.session == gateway.id)
+    }
+
+    /// A sub-device of that product on this gateway's connection.
+    pub fn rider_of(&self, gateway: &Session, product: &ProductKey) -> Option<Arc<Session>> {
+        let state = self.riders.state.lock();
+        let mut riders = state.gateways.get(&gateway.id)?.riders.values();
+        riders
+            .find(|rider| rider.device.product == *product)
+            .cloned()
+    }
+
+    /// The gateways of this process with a sub-device of that product.
+    pub fn rider_carriers(&self, product: &ProductKey) -> HashSet<IotId> {
+        let state = self.riders.state.lock();
+        let riders = state.gateways.values().flat_map(|one| one.riders.values());
+        let of = riders.filter(|rider| rider.device.product == *product);
+        of.filter_map(|rider| Some(rider.via.as_ref()?.iot_id.clone()))
+            .collect()
     }
 
     /// Notes that commands wait for a sub-device; gives back whose connection is to be woken.

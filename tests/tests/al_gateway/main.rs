@@ -1,8 +1,11 @@
 //! Gateways and their sub-devices, chapters 5 and 6.2 to 6.5 of document 001, from outside.
 
 mod batch;
+mod clients;
+mod edges;
 mod session;
 mod topology;
+mod wiring;
 
 use credential::{
     Secret,

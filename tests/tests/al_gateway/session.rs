@@ -46,6 +46,66 @@ fn a_sub_device_lives_on_its_gateways_connection() {
     assert_eq!(order["params"], json!({"target": 31}));
 }
 
+/// [AL-6.2] [AL-3.11] Calls of a sub-device go over its gateway's connection, on the sub-device's own
+/// topic and on topics without names, and are answered there; what is said to all devices of its
+/// product reaches it there too.
+#[test]
+fn a_sub_device_is_called_over_its_gateway() {
+    let yard = Yard::open();
+    let (mut gateway, subs) = yard.set("gate", &["one1"]);
+    let sub = &subs[0];
+    assert!(!gateway.line.subscribe("/ext/rrpc/+/a/b").is_error());
+    for (topic, beginning) in [
+        ("", sub.topic("/rrpc/request/")),
+        ("/a/b", "/ext/rrpc/".to_owned()),
+    ] {
+        let call = [
+            ("ProductKey", sub.product.as_str()),
+            ("DeviceName", sub.name.as_str()),
+            ("RequestBase64Byte", "eyJhIjoxfQ=="),
+            ("Timeout", "8000"),
+            ("Topic", topic),
+        ];
+        let call = if topic.is_empty() { &call[..4] } else { &call };
+        let told = std::thread::scope(|scope| {
+            let told = scope.spawn(|| yard.told("RRpc", call));
+            let (rest, asked) = request(&mut gateway.line, &beginning);
+            assert_eq!(asked, json!({"a": 1}));
+            let answer = match topic {
+                "" => sub.topic(&format!("/rrpc/response/{rest}")),
+                _ => format!("/ext/rrpc/{rest}"),
+            };
+            gateway.line.publish_acknowledged(&answer, b"{\"b\":2}");
+            told.join().expect("a call")
+        });
+        assert_eq!(told["RrpcCode"], "SUCCESS", "{topic}: {told}");
+        assert_eq!(told["PayloadBase64Byte"], "eyJiIjoyfQ==");
+    }
+
+    let topic = format!("/broadcast/{}/news", sub.product);
+    assert!(!gateway.line.subscribe(&topic).is_error());
+    let mut other = yard.gateway("gate2");
+    assert!(other.line.subscribe(&topic).is_error(), "none of its own");
+    let say = || {
+        let told = yard.told(
+            "PubBroadcast",
+            &[
+                ("ProductKey", sub.product.as_str()),
+                ("TopicFullName", topic.as_str()),
+                ("MessageContent", "aGVsbG8="),
+            ],
+        );
+        assert_eq!(told["Success"], true, "{told}");
+    };
+    say();
+    assert_eq!(gateway.line.message(&topic), b"hello");
+    let reply = gateway.combine("logout", &sub.names());
+    assert_eq!(reply["code"], 200, "{reply}");
+    say();
+    gateway.line.ping();
+    assert!(!gateway.line.has_message(&topic), "nobody is there for it");
+}
+
 /// [AL-5.1] What a gateway hears when a login or logout is refused: 460, 6287, 6401, 6100, 521,
 /// 522, 429, 520.
 #[test]

@@ -74,12 +74,19 @@ impl Receivers {
 }
 
 impl Router {
-    /// Who subscribes to the topic of a message, of one product or of any.
+    /// Who subscribes to the topic of a message, of one product or of any. Gateways that carry
+    /// devices of the product listen for these.
     pub(crate) fn receivers(&self, message: &Message, product: Option<&ProductKey>) -> Receivers {
         let mut seats: Vec<Arc<Seat>> = Vec::new();
         let mut groups: HashMap<Box<str>, Vec<Arc<Seat>>> = HashMap::new();
+        let carriers = product.map(|product| self.common.desk.carriers(product));
+        let carries = |seat: &Seat| {
+            let id = IotId::parse(&seat.name);
+            id.is_ok_and(|id| carriers.as_ref().is_some_and(|ids| ids.contains(&id)))
+        };
         self.routes.read().matching(&message.topic, |route, ()| {
-            if product.is_some_and(|product| !route.seat.owner.is_of(product)) {
+            let seat = &route.seat;
+            if product.is_some_and(|product| !seat.owner.is_of(product)) && !carries(seat) {
                 return;
             }
             match &route.group {

@@ -76,6 +76,40 @@ pub fn alink_hello(data: &[u8]) {
     let _ = http::fields(data);
 }
 
+/// What gateways send for their sub-devices: names, proofs, logins, batches. What is read is no
+/// more than what was sent.
+pub fn alink_gateway(data: &[u8]) {
+    let Ok(request) = alink::read(data, Limits::default().payload) else {
+        return;
+    };
+    let params = &request.params;
+    let peer = Peer {
+        address: [127, 0, 0, 1].into(),
+        channel: Channel::Tls,
+    };
+    let entries = |value: &Value| value.as_array().map_or(1, Vec::len);
+    let most = entries(params)
+        .max(entries(&params["deviceList"]))
+        .max(entries(&params["proxieds"]));
+    let read = [
+        alink::subs::devices(params).map(|list| list.len()),
+        alink::subs::names(params).map(|list| list.len()),
+        alink::subs::bindings(params, peer).map(|list| list.len()),
+        alink::subs::registrations(params, peer).map(|list| list.len()),
+        alink::subs::login(params, peer).map(|list| list.len()),
+        alink::subs::logins(params, peer).map(|list| list.len()),
+    ];
+    for many in read.into_iter().flatten() {
+        assert!(many <= most, "{many} of {most}");
+    }
+    if let Ok((_, subs)) = alink::pack::read(params) {
+        assert!(subs.len() <= entries(&params["subDevices"]));
+    }
+    if let Ok(parcels) = alink::pack::read_history(params) {
+        assert!(parcels.len() <= most);
+    }
+}
+
 /// No topic outside a device's own is granted, and each that may be published leads somewhere.
 pub fn alink_topic(data: &[u8]) {
     let Ok(topic) = std::str::from_utf8(data) else {
@@ -153,6 +187,22 @@ mod tests {
                 b"{\"deviceSendTime\":\"1571724098000\"}",
             ],
             alink_read,
+        );
+    }
+
+    /// [AL-6.2] [AL-6.7]
+    #[test]
+    fn words_of_gateways_hold() {
+        mutate(
+            &[
+                b"{\"id\":\"1\",\"params\":[{\"productKey\":\"pk\",\"deviceName\":\"sub1\",\"clientId\":\"c|_ss=1|\",\"timestamp\":1,\"signmethod\":\"hmacSha1\",\"sign\":\"00\"}]}",
+                b"{\"id\":\"1\",\"params\":{\"productKey\":\"pk\",\"deviceName\":\"sub1\",\"clientId\":\"c\",\"timestamp\":\"1\",\"signMethod\":\"hmacSha256\",\"cleanSession\":\"true\",\"sign\":\"00\"}}",
+                b"{\"id\":1,\"params\":{\"signMethod\":\"hmacSha256\",\"deviceList\":[{\"productKey\":\"pk\",\"deviceName\":\"sub1\",\"clientId\":\"c\",\"timestamp\":\"1\",\"cleanSession\":\"false\",\"sign\":\"00\"}]}}",
+                b"{\"id\":1,\"params\":{\"proxieds\":[{\"productKey\":\"pk\",\"deviceName\":\"sub1\",\"random\":\"r\",\"signMethod\":\"hmacSha256\",\"sign\":\"00\"}]}}",
+                b"{\"id\":1,\"params\":{\"properties\":{\"a\":{\"value\":1,\"time\":1}},\"events\":{\"e\":{\"value\":{}}},\"subDevices\":[{\"identity\":{\"productKey\":\"pk\",\"deviceName\":\"sub1\"},\"properties\":{\"a\":1}}]}}",
+                b"{\"id\":1,\"params\":[{\"identity\":{\"productKey\":\"pk\",\"deviceName\":\"sub1\"},\"properties\":[{\"a\":{\"value\":1,\"time\":1}}]}]}",
+            ],
+            alink_gateway,
         );
     }
 

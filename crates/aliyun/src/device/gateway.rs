@@ -18,7 +18,7 @@ use hub::{
 };
 use model::{
     error::{Fault, PostError, TopoError},
-    id::DeviceKey,
+    id::{DeviceKey, ProductKey},
     product::NodeKind,
 };
 use serde_json::{Map, Value, json, value::RawValue};
@@ -56,6 +56,17 @@ pub(crate) fn stranger_may(owner: &DeviceKey, verb: Verb, topic: &str) -> bool {
         Verb::Subscribe => rights::gateway_session(topic),
         Verb::Publish => !topics::wild(topic) && rights::system(owner, verb, topic).unwrap_or(true),
     }
+}
+
+/// Whether it is a topic on which a product's devices are told something, and a sub-device of that
+/// product uses the gateway's connection.
+pub(crate) fn may_listen(hub: &Hub, session: &Session, topic: &str) -> bool {
+    let product = topic.strip_prefix("/broadcast/").and_then(|rest| {
+        let (product, _) = rest.split_once('/')?;
+        ProductKey::parse(product).ok()
+    });
+    let rider = product.and_then(|product| hub.rider_of(session, &product));
+    rider.is_some_and(|rider| rights::system(&rider.device, Verb::Subscribe, topic) == Some(true))
 }
 
 /// A message for a device that has no session through this gateway: an error (seed 001 table 5-4).
