@@ -42,6 +42,10 @@ const LOOK: Duration = Duration::from_millis(5);
 /// waits. fjall itself waits at 4 and 30, without an end when its own threads died meanwhile.
 const MEMTABLES: usize = 3;
 const TABLES: usize = 25;
+/// What a keyspace gathers in memory before it becomes a table. fjall counts keys and values; the
+/// nodes of its skip list take as much again. More would make a server grow for hours that has
+/// little to do, and spare a busy one few merges.
+const MEMTABLE_BYTES: u64 = 4 << 20;
 /// A file in a tree whose log was set aside, until the readers' positions are forgotten.
 const LOGLESS: &str = "log-set-aside";
 
@@ -199,10 +203,10 @@ impl Trees {
                 db.keyspace(name, options)
             };
             Ok(Self {
-                points: keyspace("points", 32 << 20)?,
-                latest: keyspace("latest", 16 << 20)?,
-                ages: keyspace("ages", 16 << 20)?,
-                sightings: keyspace("sightings", 16 << 20)?,
+                points: keyspace("points", 2 * MEMTABLE_BYTES)?,
+                latest: keyspace("latest", MEMTABLE_BYTES)?,
+                ages: keyspace("ages", MEMTABLE_BYTES)?,
+                sightings: keyspace("sightings", MEMTABLE_BYTES)?,
                 readers: keyspace("readers", 1 << 20)?,
                 db,
             })

@@ -346,8 +346,8 @@ fn memory_is_flat_while_a_crowd_talks_comes_and_goes() {
     let slope = slope(settled);
     let over = settled[settled.len() - 1].0 - settled[0].0;
     let growth = slope * over;
-    // Seconds are too short to tell a leak from the histories' write buffer, which has room for
-    // 64 MiB and fills from the start.
+    // Seconds are too short to tell a leak from the histories' write buffers, which take about 40 MiB
+    // and fill from the start.
     let most = match number("MINUTES", 0) {
         0 => 64.0 * 1024.0,
         _ => (mean / 20.0).max(6.0 * 1024.0),
