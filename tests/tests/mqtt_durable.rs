@@ -1,9 +1,11 @@
 //! MQTT sessions and retained messages outlive `kill -9`: the server is killed between the steps of
 //! each conversation, and the client finds everything as it left it.
 
+use serde_json::json;
 use tests::{
     Server,
     mqtt::{Login, Mqtt},
+    server::App,
 };
 use wire::mqtt::{
     Ack, Packet, PacketId, Publish, QoS, ReasonCode, Subscribe, SubscribeFilter, SubscribeOptions,
@@ -142,6 +144,45 @@ fn subscriptions_and_queues_outlive_a_kill() {
     drop(open(&server, "reader", true));
     restart(&mut server);
     assert!(!join(&server, "reader").1);
+}
+
+/// [AL-3.12] A message of an application to a device that is away waits on disk when the call is
+/// answered, however soon after that the server is killed.
+#[test]
+fn what_an_application_was_told_is_taken_outlives_a_kill() {
+    let mut server = Server::start();
+    let (product, _) = server.product("thermometer");
+    let secret = server.device(&product, "attic");
+    let topic = format!("/{product}/attic/user/get");
+    let arrive = |server: &Server| {
+        let mut device = Mqtt::open(server.address("mqtt"), None, Version::V311);
+        let login = Login::signed(&product, "attic", &secret, "");
+        let connack = device.connect(&login, false, 600);
+        assert_eq!(connack.reason, ReasonCode::Success);
+        (device, connack.session_present)
+    };
+    let (mut device, _) = arrive(&server);
+    subscribe(&mut device, &topic, QoS::AtLeastOnce);
+    drop(device);
+    for (said, coded) in [("1", "MQ=="), ("2", "Mg=="), ("3", "Mw=="), ("4", "NA==")] {
+        let mut app = server.app(App::Core, false);
+        let answer = app.call(
+            "Pub",
+            &json!({
+                "ProductKey": product, "TopicFullName": topic, "Qos": 1,
+                "MessageContent": coded,
+            }),
+        );
+        server.kill();
+        assert_eq!(answer["Success"], true, "{answer}");
+        server.resume();
+        let (mut device, present) = arrive(&server);
+        assert!(present);
+        let (packet, text, _) = received(&mut device);
+        assert_eq!(text, said);
+        device.send(&Packet::PubAck(ack(packet)));
+        device.ping();
+    }
 }
 
 /// [MQTT-4.3.3-2] A QoS 2 message of a client is delivered once, wherever the server is killed.

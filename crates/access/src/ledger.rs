@@ -185,6 +185,11 @@ impl Ledger {
         }
     }
 
+    /// Returns when the log is on disk up to `position`.
+    pub(crate) async fn on_disk(&self, position: u64) {
+        self.log.reached(Position(position)).await;
+    }
+
     fn wake(&self, until: u64) {
         let due = {
             let mut waiting = self.waiting.lock();

@@ -205,6 +205,13 @@ impl Router {
         ledger.is_some_and(|own| own.is_troubled())
     }
 
+    /// Returns when the ledger is on disk up to `position`.
+    pub(crate) async fn on_disk(&self, position: u64) {
+        if let Some(ledger) = &self.common.ledger {
+            ledger.on_disk(position).await;
+        }
+    }
+
     fn shard(&self, name: &str) -> &Mutex<HashMap<Arc<str>, Arc<Seat>>> {
         let at = usize::try_from(self.hasher.hash_one(name) % SHARDS as u64).unwrap_or(0);
         &self.shards[at]

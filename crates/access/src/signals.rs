@@ -1,21 +1,24 @@
 //! Words of other nodes, and of our own hub, to the connections that this node holds.
 
 use crate::{door::Gate, seat::message};
-use model::port::{Audience, CloseReason, Signal};
+use model::{
+    error::Fault,
+    port::{Audience, CloseReason, Signal, Word},
+};
 use std::sync::Arc;
 use tokio::sync::mpsc::Receiver;
 use tracing::{debug, error};
 
 /// Passes signals on until the gate is closed for good.
-pub(crate) async fn pass_on(gate: Arc<Gate>, mut signals: Receiver<Signal>) {
+pub(crate) async fn pass_on(gate: Arc<Gate>, mut words: Receiver<Word>) {
     loop {
-        let signal = tokio::select! {
+        let word = tokio::select! {
             biased;
             () = gate.giving_up() => return,
-            signal = signals.recv() => signal,
+            word = words.recv() => word,
         };
-        match signal {
-            Some(signal) => act(&gate, signal),
+        match word {
+            Some(word) => take(&gate, word),
             None => {
                 error!("the bus is gone; connections do not hear of commands any more");
                 return;
@@ -24,7 +27,26 @@ pub(crate) async fn pass_on(gate: Arc<Gate>, mut signals: Receiver<Signal>) {
     }
 }
 
-fn act(gate: &Gate, signal: Signal) {
+/// Does what a word says, and answers it once that is on disk.
+fn take(gate: &Arc<Gate>, word: Word) {
+    let outcome = act(gate, word.signal);
+    let Some(done) = word.done else { return };
+    // Nobody may wait any more.
+    match outcome {
+        Err(fault) => drop(done.send(Err(fault))),
+        Ok(0) => drop(done.send(Ok(()))),
+        Ok(position) => {
+            let gate = gate.clone();
+            tokio::spawn(async move {
+                gate.devices.on_disk(position).await;
+                drop(done.send(Ok(())));
+            });
+        }
+    }
+}
+
+/// Gives back up to which position the ledger has to be on disk before it is done.
+fn act(gate: &Gate, signal: Signal) -> Result<u64, Fault> {
     match signal {
         // A sub-device has no seat: its gateway's connection does it.
         Signal::CommandsWait { iot_id } => {
@@ -68,13 +90,21 @@ fn act(gate: &Gate, signal: Signal) {
             Some(message) => {
                 let to = carried(gate, to);
                 match gate.devices.announce(&to, &Arc::new(message), system) {
-                    Ok((tally, _)) => gate.count(tally),
-                    Err(reason) => debug!(?reason, "a message is not handed on"),
+                    Ok((tally, position)) => {
+                        gate.count(tally);
+                        return Ok(position);
+                    }
+                    Err(reason) => {
+                        debug!(?reason, "a message is not handed on");
+                        let text = format!("a message finds no place to wait: {reason:?}");
+                        return Err(Fault::passing(text));
+                    }
                 }
             }
             None => debug!("a message for a topic that cannot be"),
         },
     }
+    Ok(0)
 }
 
 /// Who gets a message for a sub-device: whoever carries it.

@@ -101,9 +101,13 @@ impl Hub {
             system,
         };
         // Of a device that is away, any node may hold a session that waits for it.
-        match self.ports.presence.find(device).await? {
-            Some(place) => self.ports.bus.send(&place.node, signal).await,
-            None => self.ports.bus.send_all(signal).await,
+        let place = self.ports.presence.find(device).await?;
+        let node = place.as_ref().map(|place| &place.node);
+        match (qos, node) {
+            (0, Some(node)) => self.ports.bus.send(node, signal).await,
+            (0, None) => self.ports.bus.send_all(signal).await,
+            // Whoever is told that it is done may rely on it.
+            (_, node) => self.ports.bus.send_and_wait(node, signal).await,
         }
     }
 

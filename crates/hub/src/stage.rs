@@ -13,6 +13,7 @@ use async_trait::async_trait;
 use credential::{Evidence, Secret, Want, text};
 use model::{
     account::{AuditRecord, Caller, Resource},
+    contract::bus::Heard,
     device::Device,
     error::{CallerError, Fault},
     fact::What,
@@ -31,6 +32,7 @@ use std::{
 };
 use store::{Options, Store};
 use tempfile::TempDir;
+use tokio::sync::mpsc::Receiver;
 
 /// Where the clock begins: 2026-01-01T00:00:00Z.
 pub(crate) const START: Time = Time(1_767_225_600_000);
@@ -40,7 +42,7 @@ pub(crate) struct Stage {
     pub(crate) hub: Arc<Hub>,
     pub(crate) ports: Ports,
     pub(crate) clock: Arc<HandClock>,
-    pub(crate) words: Option<tokio::sync::mpsc::Receiver<Signal>>,
+    pub(crate) words: Option<Receiver<Signal>>,
     _folder: TempDir,
 }
 
@@ -108,6 +110,7 @@ impl Stage {
         let options = Options::of(NodeId::parse("stage").unwrap());
         let store = Store::open(folder.path(), &options).unwrap();
         let clock = Arc::new(HandClock(AtomicI64::new(START.0)));
+        let (bus, words) = Heard::bus(NodeId::parse("stage").unwrap());
         let ports = change(Ports {
             catalog: store.catalog,
             devices: store.devices,
@@ -117,7 +120,7 @@ impl Stage {
             commands: store.commands,
             presence: store.presence,
             journal: store.journal,
-            bus: store.bus,
+            bus,
             audit: store.audit,
             archive: store.archive,
             blobs: store.blobs,
@@ -127,7 +130,7 @@ impl Stage {
         let hub = Hub::open(ports.clone(), limits, master(1)).await.unwrap();
         Self {
             hub: Arc::new(hub),
-            words: ports.bus.receive(),
+            words: Some(words),
             ports,
             clock,
             _folder: folder,

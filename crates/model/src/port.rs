@@ -20,6 +20,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::sync::Arc;
+use tokio::sync::{mpsc, oneshot};
 
 /// All that the hub stands on.
 #[derive(Clone)]
@@ -498,7 +499,34 @@ pub enum CloseReason {
     Stopping,
 }
 
-/// Words between nodes. A word that gets lost with its node harms nothing: commands are stored.
+/// What a node is sent, and who waits until it is done.
+#[derive(Debug)]
+pub struct Word {
+    /// What is to be done.
+    pub signal: Signal,
+    /// Who waits for it.
+    pub done: Option<oneshot::Sender<Result<(), Fault>>>,
+}
+
+impl Word {
+    /// A word, and where its answer comes.
+    #[must_use]
+    pub fn awaited(signal: Signal) -> (Self, oneshot::Receiver<Result<(), Fault>>) {
+        let (done, answer) = oneshot::channel();
+        let done = Some(done);
+        (Self { signal, done }, answer)
+    }
+}
+
+impl From<Signal> for Word {
+    /// A word for which nobody waits.
+    fn from(signal: Signal) -> Self {
+        Self { signal, done: None }
+    }
+}
+
+/// Words between nodes. A signal that gets lost with its node harms nothing: commands are stored,
+/// and who must know waits.
 #[async_trait]
 pub trait Bus: Send + Sync {
     /// This node's name.
@@ -507,8 +535,12 @@ pub trait Bus: Send + Sync {
     async fn send(&self, node: &NodeId, signal: Signal) -> Result<(), Fault>;
     /// Sends to all nodes, this one too.
     async fn send_all(&self, signal: Signal) -> Result<(), Fault>;
-    /// What is sent to this node from now on; taken once, at start (`None` afterwards).
-    fn receive(&self) -> Option<tokio::sync::mpsc::Receiver<Signal>>;
+    /// Sends to one node, or to all, and returns when each has done it, so that it outlives the
+    /// node's end. A fault when one says that it could not, or says nothing for 10 seconds.
+    async fn send_and_wait(&self, node: Option<&NodeId>, signal: Signal) -> Result<(), Fault>;
+    /// What is sent to this node from now on; taken once, at start (`None` afterwards). Who takes
+    /// a word answers it when its signal is done.
+    fn receive(&self) -> Option<mpsc::Receiver<Word>>;
 }
 
 /// A log of opaque records with one appender: what must be known again after the process ended

@@ -26,7 +26,7 @@ use model::{
     command::{Command, CommandState, Order},
     error::Fault,
     id::{AccountId, CommandId, DeviceKey, IotId, NodeId, ProductKey, SessionId, Time},
-    port::{Audience, CloseReason, Signal},
+    port::{Audience, CloseReason, Signal, Word},
     product::{DataFormat, DynamicRegistration, MqttExtras, NodeKind, Product, ProductState},
 };
 use openssl::ssl::{SslConnector, SslMethod};
@@ -145,7 +145,7 @@ impl Notes {
     }
 }
 
-struct Lines(Mutex<Option<Receiver<Signal>>>);
+struct Lines(Mutex<Option<Receiver<Word>>>);
 
 #[async_trait]
 impl Bus for Lines {
@@ -161,7 +161,11 @@ impl Bus for Lines {
         Ok(())
     }
 
-    fn receive(&self) -> Option<Receiver<Signal>> {
+    async fn send_and_wait(&self, _: Option<&NodeId>, _: Signal) -> Result<(), Fault> {
+        Ok(())
+    }
+
+    fn receive(&self) -> Option<Receiver<Word>> {
         self.0.lock().take()
     }
 }
@@ -313,7 +317,7 @@ struct Server {
     running: Running,
     notes: Arc<Notes>,
     dialect: Arc<Simple>,
-    bus: tokio::sync::mpsc::Sender<Signal>,
+    bus: tokio::sync::mpsc::Sender<Word>,
     folder: tempfile::TempDir,
 }
 
@@ -428,7 +432,7 @@ impl Server {
             qos: 0,
             system: false,
         };
-        self.bus.send(word).await.unwrap();
+        self.bus.send(word.into()).await.unwrap();
         listener.message().await;
     }
 

@@ -17,6 +17,7 @@ use hub::{
     limits::Limits,
 };
 use model::{
+    contract::bus::Heard,
     id::{DeviceKey, NodeId, Time},
     port::{Clock, Ports, Random, Signal},
 };
@@ -102,6 +103,7 @@ impl Stage {
         let options = Options::of(NodeId::parse("stage").expect("it is good"));
         let store = Store::open(folder.path(), &options).expect("the engine opens");
         let clock = Arc::new(HandClock(AtomicI64::new(START)));
+        let (bus, words) = Heard::bus(NodeId::parse("stage").expect("it is good"));
         let ports = Ports {
             catalog: store.catalog,
             devices: store.devices,
@@ -111,7 +113,7 @@ impl Stage {
             commands: store.commands,
             presence: store.presence,
             journal: store.journal,
-            bus: store.bus,
+            bus,
             audit: store.audit,
             archive: store.archive,
             blobs: store.blobs,
@@ -129,7 +131,7 @@ impl Stage {
         let (stop, stopped) = watch::channel(false);
         tokio::spawn(hub.clone().history_run(stopped));
         Self {
-            words: ports.bus.receive().expect("nobody took it"),
+            words,
             door: aliyun::pop::routes(hub.clone()),
             key: key.expect("it is the first"),
             hub,

@@ -111,7 +111,7 @@ async fn no_message_passes_between_guests_and_devices() {
         qos: 0,
         system: false,
     };
-    server.bus.send(word).await.unwrap();
+    server.bus.send(word.into()).await.unwrap();
     assert_eq!(device.message().await.1, "signal");
     guest.quiet().await;
     device.subscribe("all/word").await;
@@ -121,7 +121,7 @@ async fn no_message_passes_between_guests_and_devices() {
         session: None,
         reason: CloseReason::Disabled,
     };
-    server.bus.send(close).await.unwrap();
+    server.bus.send(close.into()).await.unwrap();
     assert_eq!(device.next().await, None);
     guest.quiet().await;
 }

@@ -88,7 +88,7 @@ async fn an_order_in_a_session_that_goes_on_comes_once() {
     server.notes.command("lamp", 1);
     let iot_id = IotId::parse("lamp").unwrap();
     let word = Signal::CommandsWait { iot_id };
-    server.bus.send(word).await.unwrap();
+    server.bus.send(word.into()).await.unwrap();
     assert!(!client.order("1").await.dup);
     drop(client);
     for round in 0..3 {

@@ -79,7 +79,7 @@ async fn commands_wait_for_a_device_that_listens() {
     server.notes.command("lamp", 2);
     let iot_id = IotId::parse("lamp").unwrap();
     let word = Signal::CommandsWait { iot_id };
-    server.bus.send(word).await.unwrap();
+    server.bus.send(word.into()).await.unwrap();
     assert_eq!(client.message().await, ("lamp/set".into(), "2".into()));
 
     server.notes.command("door", 3);
@@ -110,7 +110,7 @@ async fn the_bus_reaches_subscribers() {
         publish(device, "all/y"),
         publish(product("pk"), "all/x"),
     ] {
-        server.bus.send(signal).await.unwrap();
+        server.bus.send(signal.into()).await.unwrap();
     }
     assert_eq!(lamp.message().await.0, "all/y");
     assert_eq!(lamp.message().await.0, "all/x");

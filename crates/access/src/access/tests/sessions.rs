@@ -50,8 +50,16 @@ async fn a_second_login_closes_the_first() {
         session,
         reason: CloseReason::TakenOver,
     };
-    server.bus.send(word(Some(SessionId(0)))).await.unwrap();
-    server.bus.send(word(Some(SessionId(2)))).await.unwrap();
+    server
+        .bus
+        .send(word(Some(SessionId(0))).into())
+        .await
+        .unwrap();
+    server
+        .bus
+        .send(word(Some(SessionId(2))).into())
+        .await
+        .unwrap();
     assert_eq!(third.next().await, None);
     assert_eq!(server.notes.closed(3).await.len(), 3);
 }
@@ -93,7 +101,7 @@ async fn a_disabled_device_is_put_out() {
         session: None,
         reason: CloseReason::Disabled,
     };
-    server.bus.send(word).await.unwrap();
+    server.bus.send(word.into()).await.unwrap();
     let Some(Packet::Disconnect(bye)) = client.next().await else {
         panic!("no DISCONNECT");
     };
@@ -118,7 +126,7 @@ async fn a_device_that_is_disabled_at_the_door_does_not_slip_in() {
         session: None,
         reason: CloseReason::Disabled,
     };
-    server.bus.send(word).await.unwrap();
+    server.bus.send(word.into()).await.unwrap();
     server.heard().await;
     server.dialect.slow.add_permits(1);
     assert_eq!(client.connack().await, ReasonCode::Success);
@@ -147,10 +155,10 @@ async fn a_deleted_device_leaves_no_session() {
         if away {
             drop(client);
             server.notes.closed(1).await;
-            server.bus.send(word).await.unwrap();
+            server.bus.send(word.into()).await.unwrap();
             server.heard().await;
         } else {
-            server.bus.send(word).await.unwrap();
+            server.bus.send(word.into()).await.unwrap();
             assert_eq!(client.next().await, None);
         }
         let mut client = Client::new(Box::new(server.tcp(0).await), Version::V311);
