@@ -2,6 +2,7 @@
 
 pub mod alink;
 pub mod business;
+pub mod fss;
 pub mod gateway;
 pub mod id2;
 pub mod shadow;

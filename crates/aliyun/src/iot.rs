@@ -30,10 +30,11 @@ mod topo;
 
 use crate::codes::{
     business::{self, Business, Family},
+    fss,
     gateway::{self, GatewayError},
     id2,
 };
-use hub::{Hub, account::Permit};
+use hub::{Hub, account::Permit, scan::ScanError};
 pub use manual::manual;
 use model::{
     account::{Caller, Resource},
@@ -64,6 +65,8 @@ pub enum Service {
     Iot,
     /// The API of ID².
     Id2,
+    /// The API of firmware scanning.
+    Fss,
 }
 
 /// What does an action.
@@ -125,6 +128,7 @@ impl Action {
         match self.service {
             Service::Iot => format!("iot:{}", self.name),
             Service::Id2 => format!("id2:{}", self.name),
+            Service::Fss => format!("fss:{}", self.name),
         }
     }
 }
@@ -167,7 +171,8 @@ pub fn actions() -> impl Iterator<Item = &'static Action> {
 /// `NoSuchVersion`, `NoSuchAction`.
 pub fn find(version: &str, name: &str) -> Result<&'static Action, GatewayError> {
     // Programs name several versions with these, and no action of another API has such a name.
-    if let Some(action) = crate::id2::ROWS.iter().find(|action| action.name == name) {
+    let mut others = crate::id2::ROWS.iter().chain(crate::fss::ROWS);
+    if let Some(action) = others.find(|action| action.name == name) {
         return Ok(action);
     }
     if version != VERSION {
@@ -211,6 +216,8 @@ pub enum Refusal {
     Id2(Id2Error),
     /// By a verb on groups.
     Group(GroupError),
+    /// By a verb on scans.
+    Scan(ScanError),
 }
 
 impl Refusal {
@@ -227,6 +234,7 @@ impl Refusal {
             Self::Ota(error) => Ok(business::ota(&error)),
             Self::Id2(error) => Ok(id2::told(&error)),
             Self::Group(error) => Ok(business::group(&error)),
+            Self::Scan(error) => Ok(fss::told(&error)),
         }
     }
 }
@@ -252,6 +260,12 @@ impl From<ProductError> for Refusal {
 impl From<DeviceError> for Refusal {
     fn from(error: DeviceError) -> Self {
         Self::Device(error)
+    }
+}
+
+impl From<ScanError> for Refusal {
+    fn from(error: ScanError) -> Self {
+        Self::Scan(error)
     }
 }
 

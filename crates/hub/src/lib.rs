@@ -29,6 +29,7 @@ pub mod pack;
 pub mod product;
 pub mod property;
 pub mod rider;
+pub mod scan;
 pub mod service;
 pub mod shadow;
 pub mod shelf;
@@ -71,6 +72,7 @@ pub struct Hub {
     pub(crate) pacer: ota::Pacer,
     pub(crate) riders: rider::Riders,
     pub(crate) id2: id2::Desk,
+    pub(crate) scan_news: tokio::sync::Notify,
     sessions: AtomicU64,
 }
 
@@ -125,6 +127,7 @@ impl Hub {
             pacer: ota::Pacer::default(),
             riders: rider::Riders::default(),
             id2: id2::Desk::default(),
+            scan_news: tokio::sync::Notify::new(),
             sessions: AtomicU64::new(u64::from_be_bytes(first)),
         };
         hub.audit_open().await?;

@@ -82,6 +82,19 @@ pub struct Limits {
     pub group_devices: u64,
     /// Groups that a device may be in (spec/cloud-api.md §2, `ExceedTenGroupDeviceCount`).
     pub device_groups: usize,
+    /// Firmware scans that an account may ask for in all (seed 000 §1.2.7).
+    pub scans: u64,
+    /// Bytes of a file that is scanned.
+    pub scan_file: u64,
+    /// Bytes of memory that one scan may take; at least 128 MiB.
+    pub scan_memory: u64,
+    /// How long one scan may take, in milliseconds.
+    pub scan_time: i64,
+    /// Hosts from which files to scan are fetched, `*.` before a name for all below it. One in a
+    /// private network must be named exactly.
+    pub scan_hosts: Vec<String>,
+    /// Whether the files of a firmware package are scanned when it is made.
+    pub scan_firmware: bool,
 }
 
 const DAY: i64 = 24 * 60 * 60 * 1000;
@@ -126,6 +139,12 @@ impl Default for Limits {
             groups: 1_000,
             group_devices: 20_000,
             device_groups: 10,
+            scans: 10_000,
+            scan_file: 512 * 1024 * 1024,
+            scan_memory: 2 * 1024 * 1024 * 1024,
+            scan_time: 300_000,
+            scan_hosts: vec!["*.aliyuncs.com".into()],
+            scan_firmware: true,
         }
     }
 }

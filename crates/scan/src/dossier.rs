@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     identify::Component,
-    report::{Report, RiskGroup, Scan, VulnInfo},
+    report::{self, Report, RiskGroup, Scan, VulnInfo},
     rules::{self, Level},
     vulns::{Database, Source},
 };
@@ -141,6 +141,22 @@ impl Dossier {
             judgements: BTreeMap::new(),
             report: scan.report.clone(),
         }
+    }
+
+    /// The same image against other feeds, without unpacking anything: known vulnerabilities are
+    /// looked up anew for the components that were found, and all that follows from them.
+    #[must_use]
+    pub fn matched(mut self, database: &Database) -> Dossier {
+        report::rematch(&mut self.report, &self.components, database);
+        self.known = database.len();
+        self.sources.clone_from(&database.sources);
+        self.exploited = self
+            .findings()
+            .filter_map(|(_, info)| info.cve.as_ref())
+            .filter(|cve| database.is_exploited(&cve.cve_id))
+            .map(|cve| cve.cve_id.clone())
+            .collect();
+        self
     }
 
     /// Every finding with its group, in the order of the report.

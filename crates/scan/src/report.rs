@@ -13,7 +13,7 @@ use crate::{
     Limits, Unpacked,
     elf::Elf,
     identify::{Component, identify},
-    risks::{self, Finding, RISKS},
+    risks::{self, Finding, RISKS, Risk},
     rules::{self, Level, Verdict},
     unpack::unpack,
     vulns::{Criterion, Database, FixedVersion, Severity, fixed},
@@ -43,13 +43,54 @@ pub struct Scan {
     pub report: Report,
 }
 
+/// What of a scan is behind it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// Everything that opens is open.
+    Unpacked,
+    /// Components are known.
+    Identified,
+    /// Files were looked at.
+    Looked,
+}
+
+impl Step {
+    /// All, in their order.
+    pub const ALL: [Step; 3] = [Step::Unpacked, Step::Identified, Step::Looked];
+
+    /// Its name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Step::Unpacked => "unpacked",
+            Step::Identified => "identified",
+            Step::Looked => "looked",
+        }
+    }
+}
+
 /// Scans an image. `stop` is asked often and ends the unpacking when it says yes.
 #[must_use]
 pub fn scan(name: &str, bytes: Bytes, options: &Options<'_>, stop: &dyn Fn() -> bool) -> Scan {
+    scan_told(name, bytes, options, stop, &|_| {})
+}
+
+/// The same, and `told` hears how far it is.
+#[must_use]
+pub fn scan_told(
+    name: &str,
+    bytes: Bytes,
+    options: &Options<'_>,
+    stop: &dyn Fn() -> bool,
+    told: &dyn Fn(Step),
+) -> Scan {
     let (size, sha256) = (bytes.len(), Hash::Sha256.hex(&bytes));
     let image = unpack(name, bytes, &options.limits, stop);
+    told(Step::Unpacked);
     let components = identify(&image);
+    told(Step::Identified);
     let findings = risks::look(&image, &components, options.now / 1000);
+    told(Step::Looked);
     let report = report(size, sha256, &image, &components, &findings, options);
     Scan {
         image,
@@ -278,18 +319,7 @@ fn report(
     findings: &[Finding],
     options: &Options<'_>,
 ) -> Report {
-    let mut groups: HashMap<&str, Vec<VulnInfo>> = HashMap::new();
-    for component in components {
-        let code = if component.name == "linux" {
-            "CveKernel"
-        } else {
-            "CveVuln"
-        };
-        groups
-            .entry(code)
-            .or_default()
-            .extend(vulnerabilities(component, options.database));
-    }
+    let mut groups = known(components, options.database);
     for finding in findings {
         groups.entry(finding.code).or_default().push(info(finding));
     }
@@ -301,19 +331,7 @@ fn report(
     });
     let risks: Vec<RiskGroup> = RISKS
         .iter()
-        .filter_map(|risk| {
-            let mut infos = groups.remove(risk.code).filter(|i| !i.is_empty())?;
-            infos.sort_by_key(|i| i.severity);
-            Some(RiskGroup {
-                name: risk.cn.into(),
-                code: risk.code.into(),
-                en_category: risk.category.1.into(),
-                category: risk.category.0.into(),
-                description: risk.description.0.into(),
-                suggestion: risk.suggestion.0.into(),
-                vuln_infos: infos,
-            })
-        })
+        .filter_map(|risk| group(risk, groups.remove(risk.code)?))
         .collect();
     Report {
         fw_basic_info: BasicInfo {
@@ -327,6 +345,74 @@ fn report(
         risks,
         detection_rule_result: verdicts.unwrap_or_default(),
     }
+}
+
+/// Known vulnerabilities of all components, by the code of their group.
+fn known(components: &[Component], database: &Database) -> HashMap<&'static str, Vec<VulnInfo>> {
+    let mut groups: HashMap<&str, Vec<VulnInfo>> = HashMap::new();
+    for component in components {
+        let code = if component.name == "linux" {
+            "CveKernel"
+        } else {
+            "CveVuln"
+        };
+        groups
+            .entry(code)
+            .or_default()
+            .extend(vulnerabilities(component, database));
+    }
+    groups
+}
+
+fn group(risk: &Risk, mut infos: Vec<VulnInfo>) -> Option<RiskGroup> {
+    if infos.is_empty() {
+        return None;
+    }
+    infos.sort_by_key(|i| i.severity);
+    Some(RiskGroup {
+        name: risk.cn.into(),
+        code: risk.code.into(),
+        en_category: risk.category.1.into(),
+        category: risk.category.0.into(),
+        description: risk.description.0.into(),
+        suggestion: risk.suggestion.0.into(),
+        vuln_infos: infos,
+    })
+}
+
+/// Replaces what of a report follows from known vulnerabilities by what `database` says.
+pub(crate) fn rematch(report: &mut Report, components: &[Component], database: &Database) {
+    let mut groups = known(components, database);
+    let infos = groups.get("CveVuln").map(Vec::as_slice).unwrap_or_default();
+    let level = report
+        .detection_rule_result
+        .first()
+        .and_then(|verdict| Level::of_code(&verdict.classification));
+    if let Some(level) = level {
+        let judged = rules::verdicts(level, &[], infos, &|id| database.is_exploited(id));
+        for verdict in judged {
+            // The one rule about them; the others were judged by findings that stay as they are.
+            if verdict.category_code == rules::KNOWN {
+                let mut rows = report.detection_rule_result.iter_mut();
+                if let Some(row) = rows.find(|row| row.category_code == rules::KNOWN) {
+                    *row = verdict;
+                }
+            }
+        }
+    }
+    let old = std::mem::take(&mut report.risks);
+    let mut old: HashMap<String, RiskGroup> = old
+        .into_iter()
+        .map(|group| (group.code.to_string(), group))
+        .collect();
+    report.risks = RISKS
+        .iter()
+        .filter_map(|risk| match risk.code {
+            "CveVuln" | "CveKernel" => group(risk, groups.remove(risk.code)?),
+            code => old.remove(code),
+        })
+        .collect();
+    report.risk_statistics = statistics(&report.risks, database);
 }
 
 fn statistics(risks: &[RiskGroup], database: &Database) -> Statistics {

@@ -61,6 +61,9 @@ enum Decides {
     Nothing,
 }
 
+/// The rule that known vulnerabilities break.
+pub(crate) const KNOWN: &str = "IP-3";
+
 struct Rule {
     code: &'static str,
     unit: Words,

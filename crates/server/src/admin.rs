@@ -19,6 +19,7 @@ mod group;
 mod history;
 mod id2;
 mod product;
+mod scan;
 mod session;
 #[cfg(test)]
 mod tests;
@@ -70,6 +71,8 @@ pub(crate) struct Admin {
     pub(crate) metrics_to: crate::config::MetricsTo,
     /// What backups are made of.
     pub(crate) backup: Arc<crate::backup::Source>,
+    /// What runs scans.
+    pub(crate) scanner: Arc<crate::scanner::Scanner>,
     /// One backup at a time.
     pub(crate) backup_turn: Arc<tokio::sync::Semaphore>,
 }
@@ -169,6 +172,15 @@ fn table() -> OpenApiRouter<Admin> {
         .routes(routes!(group::show, group::change, group::delete))
         .routes(routes!(group::devices, group::add))
         .routes(routes!(group::remove))
+        .routes(routes!(scan::create, scan::list))
+        .routes(routes!(scan::show, scan::delete))
+        .routes(routes!(scan::report))
+        .routes(routes!(scan::judge))
+        .routes(routes!(scan::rematch))
+        .routes(routes!(scan::policy, scan::policy_set))
+        .routes(routes!(scan::of_firmware, scan::firmware_again))
+        .routes(routes!(scan::except, scan::unexcept))
+        .routes(routes!(scan::exposed))
         .routes(routes!(backup::make))
         .routes(routes!(export::export))
 }

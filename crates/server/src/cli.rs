@@ -14,6 +14,7 @@ mod firmware;
 mod gateway;
 mod group;
 mod id2;
+mod fleet;
 mod plain;
 mod product;
 mod run;
@@ -153,6 +154,12 @@ enum Command {
     Export(transfer::Export),
     /// Enter a registry that `export` wrote into an empty one.
     Import(transfer::Import),
+    /// What firmware of the fleet was scanned, what was found, and which devices run it.
+    #[command(subcommand)]
+    Fleet(fleet::Fleet),
+    /// Feeds of known vulnerabilities.
+    #[command(subcommand)]
+    Vulns(fleet::Vulns),
     /// Say what a firmware image holds and what is wrong with it.
     Scan(scan::Scan),
     /// Say what is wrong with this set-up, and how to mend it.
@@ -314,6 +321,8 @@ fn dispatch(desk: &mut Desk, command: Command) -> Result<ExitCode, Failure> {
         Command::Backup(command) => return backup::run(desk, command),
         Command::Restore(command) => backup::run_restore(desk, &command)?,
         Command::Ready => return ready(desk),
+        Command::Fleet(command) => fleet::run(desk, command)?,
+        Command::Vulns(command) => fleet::run_vulns(desk, command)?,
         Command::Scan(order) => return scan::run(desk, order),
         Command::Export(export) => transfer::export(desk, export)?,
         Command::Import(import) => transfer::import(desk, import)?,

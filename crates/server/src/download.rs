@@ -118,11 +118,17 @@ async fn give(
         }
     };
     let mut head = vec![
-        (header::CONTENT_TYPE, "application/octet-stream".to_owned()),
+        (header::CONTENT_TYPE, kind(&file).to_owned()),
         (header::ACCEPT_RANGES, "bytes".to_owned()),
         (header::ETAG, etag),
         (header::CONTENT_LENGTH, (to - from).to_string()),
         (header::CACHE_CONTROL, "private, no-store".to_owned()),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff".to_owned()),
+        // A report is a page without scripts; nothing in it may become more.
+        (
+            header::CONTENT_SECURITY_POLICY,
+            "default-src 'none'; style-src 'unsafe-inline'; sandbox".to_owned(),
+        ),
     ];
     if status == StatusCode::PARTIAL_CONTENT {
         let range = format!("bytes {from}-{}/{size}", to - 1);
@@ -151,6 +157,19 @@ async fn give(
         }
     }
     response
+}
+
+/// What a file is, as far as its name tells: reports are to be looked at, the rest to be kept.
+fn kind(file: &str) -> &'static str {
+    if !file.starts_with("scan-") {
+        return "application/octet-stream";
+    }
+    match file.rsplit_once('-') {
+        Some((_, "html")) => "text/html; charset=utf-8",
+        Some((_, "json")) => "application/json",
+        Some((_, "pdf")) => "application/pdf",
+        _ => "application/octet-stream",
+    }
 }
 
 fn refused(hub: &Hub, error: &LinkError) -> Response {

@@ -17,9 +17,11 @@ mod first_start;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
 mod http;
+mod inspect;
 mod notify;
 mod plain;
 mod ready;
+mod scanner;
 mod serve;
 #[cfg(test)]
 mod stage;

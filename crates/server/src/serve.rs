@@ -13,6 +13,7 @@ use crate::{
     http::{Front, stopped},
     plain,
     ready::{Phase, Ready},
+    scanner::Scanner,
 };
 use access::{
     Access, Bounds, HttpService, Keep, Listener, Overflow, Security, Settings, Speaks, tls::Tls,
@@ -191,6 +192,12 @@ pub async fn start_with(
         config.data.clone(),
         config.ready.clone(),
     ));
+    let scanner = Arc::new(Scanner {
+        hub: hub.clone(),
+        vulns: config.data.join("vulns"),
+        memory: config.limits.scan_memory >> 20,
+        timeout: (config.limits.scan_time / 1000).unsigned_abs(),
+    });
     let stop = watch::Sender::new(false);
     let sessions = Arc::new(OnceLock::new());
     let admin = Admin {
@@ -199,6 +206,7 @@ pub async fn start_with(
         metrics_to: config.metrics.to,
         backup: Arc::new(backup_source(&config, copier, ready.clone())),
         backup_turn: Arc::new(Semaphore::new(1)),
+        scanner: scanner.clone(),
         ports: ports.clone(),
         insecure: config.security.insecure_admin_http,
         sessions: sessions.clone(),
@@ -262,6 +270,7 @@ pub async fn start_with(
         stop.subscribe(),
     ));
     tasks.spawn(hub.clone().ota_run(stop.subscribe()));
+    tasks.spawn(scanner.run(stop.subscribe()));
     tasks.spawn(operators(socket, local.clone(), stop.subscribe()));
 
     // Late, because a secret that is shown once must not get lost with a start that fails; and

@@ -12,6 +12,7 @@ use super::{
 use crate::{
     codes::{
         business::Business,
+        fss,
         gateway::{self, GatewayError},
         id2,
     },
@@ -67,6 +68,8 @@ pub(crate) async fn open(
                 (Service::Iot, Err(error)) => render::failed(&id, &error),
                 (Service::Id2, Ok(fields)) => render::done_numbered(&id, fields, scalars),
                 (Service::Id2, Err(error)) => render::failed_numbered(&id, &error, scalars),
+                (Service::Fss, Ok(fields)) => render::done_told(&id, fields),
+                (Service::Fss, Err(error)) => render::failed_told(&id, &error),
             };
             (200, tree)
         }
@@ -193,6 +196,9 @@ async fn call(
         // These tell it with a number, too.
         Err(error) if action.service == Service::Id2 => {
             return Err(id2::bad_request(error.message()).into());
+        }
+        Err(error) if action.service == Service::Fss => {
+            return Err(fss::bad_request(&error.message()).into());
         }
         read => read,
     }?;

@@ -50,6 +50,24 @@ pub(crate) fn failed_numbered(id: &str, error: &Business, scalars: Scalars) -> V
     formed(tree, scalars)
 }
 
+/// A result of the API of firmware scanning (seed 000 §1.2.2): a number and words, no `Success`.
+pub(crate) fn done_told(id: &str, fields: Map<String, Value>) -> Value {
+    let mut tree = fields;
+    tree.insert("Code".into(), 200.into());
+    tree.insert("Message".into(), "成功".into());
+    tree.insert("RequestId".into(), id.into());
+    Value::Object(tree)
+}
+
+/// What that API did not do.
+pub(crate) fn failed_told(id: &str, error: &Business) -> Value {
+    json!({
+        "Code": error.code.parse().unwrap_or(900),
+        "Message": error.message,
+        "RequestId": id,
+    })
+}
+
 fn formed(tree: Value, scalars: Scalars) -> Value {
     match (scalars, tree) {
         (Scalars::Native, tree) => tree,

@@ -8,6 +8,7 @@ use crate::{
     Hub,
     account::Permit,
     document::{TRIES, busy, put, remove},
+    scan::Verdict,
 };
 use model::{
     account::Resource,
@@ -306,6 +307,24 @@ impl Hub {
         }
     }
 
+    /// Why what was found in a package keeps a campaign from its devices; nothing when it does not.
+    /// Trying it on chosen devices is always allowed.
+    pub(super) async fn campaign_held(
+        &self,
+        kind: CampaignKind,
+        package: &Package,
+    ) -> Result<Vec<String>, Fault> {
+        match kind {
+            CampaignKind::Verify => Ok(Vec::new()),
+            CampaignKind::Static | CampaignKind::Dynamic => {
+                match self.package_verdict(package).await? {
+                    Verdict::Held(why) => Ok(why),
+                    Verdict::Passes | Verdict::Excepted(_) => Ok(Vec::new()),
+                }
+            }
+        }
+    }
+
     /// Makes a campaign. It begins at once or at its time; devices are told from then on.
     ///
     /// # Errors
@@ -357,7 +376,8 @@ impl Hub {
             versions.one_of.insert(package.from.clone());
         }
         let number = self.ports.catalog.next("ota").await?;
-        let starts = new.start.is_some_and(|start| start > now);
+        let held = self.campaign_held(new.kind, &package).await?;
+        let starts = new.start.is_some_and(|start| start > now) || !held.is_empty();
         let campaign = Campaign {
             id: id_of(number),
             account: permit.account().clone(),

@@ -168,6 +168,56 @@ impl Hub {
             .await?)
     }
 
+    /// Devices whose last word on a package's module was its version: how many, and the first
+    /// `most` of them.
+    ///
+    /// # Errors
+    /// Engine trouble.
+    pub async fn version_runs(
+        &self,
+        package: &super::Package,
+        most: usize,
+    ) -> Result<(u64, Vec<DeviceKey>), Fault> {
+        const PAGE: usize = 1_000;
+        let (mut count, mut names) = (0, Vec::new());
+        let mut after: Option<String> = None;
+        loop {
+            let catalog = &self.ports.catalog;
+            let page = catalog.list(VERSION, "", after.as_deref(), PAGE).await?;
+            for entry in &page {
+                let Some((id, module)) = entry.key.split_once('/') else {
+                    continue;
+                };
+                if module != package.module {
+                    continue;
+                }
+                let said: ModuleVersion = serde_json::from_slice(&entry.value)
+                    .map_err(|error| Fault::lasting(format!("{VERSION} {}: {error}", entry.key)))?;
+                if said.version != package.version {
+                    continue;
+                }
+                let Ok(id) = IotId::parse(id) else { continue };
+                let Some(device) = self.ports.devices.find_id(&id).await? else {
+                    continue;
+                };
+                let other = package.product.as_ref();
+                if device.account != package.account
+                    || other.is_some_and(|product| *product != device.key.product)
+                {
+                    continue;
+                }
+                count += 1;
+                if names.len() < most {
+                    names.push(device.key);
+                }
+            }
+            match page.into_iter().last() {
+                Some(last) => after = Some(last.key),
+                None => return Ok((count, names)),
+            }
+        }
+    }
+
     /// The version that a device last reported of a module; empty when it never did.
     pub(super) async fn version_of(&self, id: &IotId, module: &str) -> Result<String, Fault> {
         let key = format!("{id}/{module}");

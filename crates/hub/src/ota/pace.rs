@@ -208,6 +208,11 @@ impl Hub {
             if let Err(error) = self.campaign_may_start(campaign.kind, &package) {
                 return self.campaign_stop(&id, &error.to_string()).await;
             }
+            // Until it passes, or somebody signs an exception.
+            let held = self.campaign_held(campaign.kind, &package).await?;
+            if !held.is_empty() {
+                return Ok(());
+            }
             let begun = self.campaign_change(&id, |campaign| {
                 if campaign.state == CampaignState::Planned {
                     campaign.state = CampaignState::Running;

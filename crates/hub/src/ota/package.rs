@@ -184,6 +184,10 @@ impl Hub {
         if !self.document_put(puts).await? {
             return Err(OtaError::Taken("firmware package of this name"));
         }
+        // The package is made, whatever becomes of its scan; a policy holds what was not scanned.
+        if let Err(fault) = self.package_scan(&package).await {
+            tracing::warn!(%fault, firmware = package.id, "a package is not scanned");
+        }
         Ok(package)
     }
 
@@ -293,6 +297,7 @@ impl Hub {
     }
 
     async fn package_remove(&self, package: &Package) -> Result<(), Fault> {
+        self.package_unscan(&package.id).await?;
         let mut puts = self.upload_left(&package.account, &package.files)?;
         puts.push(remove(NAMED, named(package), Expect::Anything));
         puts.push(remove(PACKAGE, package.id.clone(), Expect::Anything));
@@ -328,7 +333,7 @@ impl Hub {
     }
 
     /// A package of whatever account.
-    pub(super) async fn package(&self, id: &str) -> Result<Option<Package>, Fault> {
+    pub(crate) async fn package(&self, id: &str) -> Result<Option<Package>, Fault> {
         let found = self.document::<Package>(PACKAGE, id).await?;
         Ok(found.map(|found| found.value))
     }

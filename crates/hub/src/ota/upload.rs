@@ -177,7 +177,7 @@ impl Hub {
 
     /// The file of a ticket's key or of a blob's name, as far as it is the account's and no
     /// package has it yet; with what takes it away from here.
-    pub(super) async fn upload_take(
+    pub(crate) async fn upload_take(
         &self,
         account: &AccountId,
         key: &str,
@@ -273,7 +273,7 @@ impl Hub {
     }
 
     /// 32 letters and digits that nobody can foresee.
-    pub(super) fn ota_word(&self) -> String {
+    pub(crate) fn ota_word(&self) -> String {
         let mut bytes = [0; 16];
         self.ports.random.fill(&mut bytes);
         bytes.iter().map(|byte| format!("{byte:02x}")).collect()

@@ -1,16 +1,12 @@
 //! `muster scan`: what a firmware image holds and what is wrong with it.
-//!
-//! An image is somebody else's bytes. It is read in a process of its own that may take so much
-//! memory and time and no more, can open nothing (no file, no socket) once it has read the image,
-//! and whose end, however it comes, is an answer.
+//! The work is done by this program as another process (`inspect`); `work` is what that one does.
 
 use std::{
     fs::{self, File},
-    io::Read,
+    io::{Read, Write},
     path::{Path, PathBuf},
-    process::{Command, ExitCode, ExitStatus, Stdio},
-    sync::mpsc,
-    thread,
+    process::ExitCode,
+    sync::atomic::AtomicBool,
     time::{Duration, Instant},
 };
 
@@ -21,19 +17,17 @@ use scan::{
     Limits,
     dossier::Dossier,
     render::{Format, Language, render},
-    report::{Options, scan},
+    report::{Options, Step, scan_told},
     rules::Level,
     vulns::{Database, import::import},
 };
 use serde_json::{Value, json};
 
 use super::{Desk, Failure, REFUSED, table::table};
-use crate::engine::WallClock;
-
-/// What a worker may say at most; reports of the largest images are some tens of megabytes.
-const ANSWER: u64 = 1 << 30;
-/// How long beyond its time a worker may take to write down what it found.
-const GRACE: Duration = Duration::from_secs(60);
+use crate::{
+    engine::WallClock,
+    inspect::{self, GRACE},
+};
 
 #[derive(Args)]
 #[command(after_help = "\
@@ -73,6 +67,12 @@ pub(super) struct Scan {
     /// Do the work in this process; the program calls itself so.
     #[arg(long, hide = true)]
     worker: bool,
+    /// What the image is called, when it comes as `-`.
+    #[arg(long, hide = true)]
+    name: Option<String>,
+    /// Match a dossier that comes as `-` with other feeds.
+    #[arg(long, hide = true, requires = "worker")]
+    again: bool,
 }
 
 /// What to write.
@@ -130,7 +130,15 @@ pub(super) fn run(desk: &mut Desk, mut order: Scan) -> Result<ExitCode, Failure>
             order.vulns.push(own);
         }
     }
-    let dossier = ask(&order)?;
+    let wanted = inspect::Order {
+        level: order.level,
+        timeout: order.timeout,
+        memory: order.memory,
+        vulns: order.vulns.clone(),
+    };
+    let image = inspect::Image::File(&order.image);
+    let dossier = inspect::inspect(&wanted, image, &mut |_| {}, &AtomicBool::new(false))
+        .map_err(|broken| refused(broken.why, &broken.help))?;
     let format = match order.format {
         Form::Text if desk.globals.json => Some(Format::Json),
         form => form.format(),
@@ -166,88 +174,6 @@ fn refused(why: impl Into<String>, help: &str) -> Failure {
     Failure::new(REFUSED, why, help)
 }
 
-/// Has a worker do it.
-fn ask(order: &Scan) -> Result<Dossier, Failure> {
-    let failed = |error: std::io::Error| refused(format!("starting the scan: {error}"), "");
-    let program = std::env::current_exe().map_err(failed)?;
-    let mut command = Command::new(program);
-    command
-        .args(["scan", "--worker"])
-        .arg(format!("--timeout={}", order.timeout))
-        .arg(format!("--memory={}", order.memory))
-        .args(order.level.map(|level| format!("--level={level}")));
-    for path in &order.vulns {
-        command.arg("--vulns").arg(path);
-    }
-    let mut child = command
-        .arg("--")
-        .arg(&order.image)
-        .env_clear()
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .map_err(failed)?;
-    let (send, answer) = mpsc::sync_channel(2);
-    let outputs = (child.stdout.take(), child.stderr.take());
-    let (Some(out), Some(err)) = outputs else {
-        return Err(refused("the scan has no output", ""));
-    };
-    let told = send.clone();
-    thread::spawn(move || read(out, ANSWER, &told, true));
-    thread::spawn(move || read(err, 64 << 10, &send, false));
-    let until = Instant::now() + Duration::from_secs(order.timeout) + GRACE;
-    let (mut answered, mut said) = (None, Vec::new());
-    for _ in 0..2 {
-        let left = until.saturating_duration_since(Instant::now());
-        match answer.recv_timeout(left) {
-            Ok((true, bytes)) => answered = Some(bytes),
-            Ok((false, bytes)) => said = bytes,
-            Err(_) => {
-                // It may just have ended by itself.
-                _ = child.kill();
-                _ = child.wait();
-                return Err(refused(
-                    "the scan did not end in its time and was stopped",
-                    "give it more: --timeout",
-                ));
-            }
-        }
-    }
-    let status = child.wait().map_err(failed)?;
-    if !status.success() {
-        return Err(broken(status, &String::from_utf8_lossy(&said)));
-    }
-    answered
-        .and_then(|bytes| serde_json::from_slice(&bytes).ok())
-        .ok_or_else(|| refused("the scan ended without an answer", ""))
-}
-
-type Heard = mpsc::SyncSender<(bool, Vec<u8>)>;
-
-fn read(from: impl Read, most: u64, to: &Heard, answer: bool) {
-    let mut bytes = Vec::new();
-    // What was cut off is no JSON, which is noticed.
-    _ = from.take(most).read_to_end(&mut bytes);
-    _ = to.send((answer, bytes));
-}
-
-/// What a worker's end means.
-fn broken(status: ExitStatus, said: &str) -> Failure {
-    use std::os::unix::process::ExitStatusExt;
-    if let Some(signal) = status.signal() {
-        return refused(
-            format!(
-                "the scan was ended by signal {signal}: it needed more memory or time than it may take"
-            ),
-            "give it more: --memory, --timeout",
-        );
-    }
-    let said = said.trim().trim_start_matches("error: ");
-    let (why, help) = said.split_once("\nhelp: ").unwrap_or((said, ""));
-    refused(why.trim(), help.trim())
-}
-
 /// The work itself, in the worker's process.
 fn work(order: &Scan) -> Result<Dossier, Failure> {
     let limit = |what, most: u64| {
@@ -270,13 +196,24 @@ fn work(order: &Scan) -> Result<Dossier, Failure> {
     for path in &order.vulns {
         feeds(&mut database, path)?;
     }
-    let bytes = image(&order.image, order.memory << 19)?;
+    let bytes = match order.image.as_os_str() == "-" {
+        true => given(order.memory << 19)?,
+        false => image(&order.image, order.memory << 19)?,
+    };
     // From here on nothing can be opened: no file, no connection.
     limit(Resource::Nofile, 3)?;
-    let name = order
-        .image
-        .file_name()
-        .map_or_else(|| "image".into(), |name| name.to_string_lossy());
+    if order.again {
+        let dossier: Dossier = serde_json::from_slice(&bytes)
+            .map_err(|error| refused(format!("reading the dossier: {error}"), ""))?;
+        return Ok(dossier.matched(&database));
+    }
+    let name = match &order.name {
+        Some(name) => name.as_str().into(),
+        None => order
+            .image
+            .file_name()
+            .map_or_else(|| "image".into(), |name| name.to_string_lossy()),
+    };
     let memory = order.memory << 20;
     let options = Options {
         limits: Limits {
@@ -291,8 +228,25 @@ fn work(order: &Scan) -> Result<Dossier, Failure> {
         }),
         now: WallClock.now().0,
     };
-    let found = scan(&name, bytes.into(), &options, &|| Instant::now() > until);
+    let stop = || Instant::now() > until;
+    let found = scan_told(&name, bytes.into(), &options, &stop, &tell);
     Ok(Dossier::of(&name, &found, &database, options.level))
+}
+
+/// Whether a file of this name is taken for a feed.
+pub(super) fn is_feed(name: &str) -> bool {
+    [".json", ".ndjson", ".csv", ".tsv", ".gz"]
+        .iter()
+        .any(|end| name.ends_with(end))
+}
+
+/// The feeds of a folder; none when it is not there.
+pub(super) fn feeds_of(folder: &Path) -> Result<Database, Failure> {
+    let mut database = Database::default();
+    if folder.is_dir() {
+        feeds(&mut database, folder)?;
+    }
+    Ok(database)
 }
 
 /// Reads a feed, or every file of a folder in the order of their names.
@@ -302,13 +256,7 @@ fn feeds(database: &mut Database, path: &Path) -> Result<(), Failure> {
     if path.is_dir() {
         let entries = fs::read_dir(path).map_err(|error| wrong(path, error.to_string()))?;
         files = entries.flatten().map(|entry| entry.path()).collect();
-        files.retain(|file| {
-            let name = file.to_string_lossy();
-            file.is_file()
-                && [".json", ".ndjson", ".csv", ".tsv", ".gz"]
-                    .iter()
-                    .any(|end| name.ends_with(end))
-        });
+        files.retain(|file| file.is_file() && is_feed(&file.to_string_lossy()));
         files.sort();
     }
     for file in files {
@@ -320,6 +268,29 @@ fn feeds(database: &mut Database, path: &Path) -> Result<(), Failure> {
         import(database, &name, reader).map_err(|error| wrong(&file, error.to_string()))?;
     }
     Ok(())
+}
+
+/// Tells whoever started this process how far it is.
+fn tell(step: Step) {
+    // Nobody may be listening.
+    let _ = writeln!(std::io::stderr(), "{}{}", inspect::STEP, step.name());
+}
+
+/// The bytes that this process is given.
+fn given(most: u64) -> Result<Vec<u8>, Failure> {
+    let mut bytes = Vec::new();
+    std::io::stdin()
+        .lock()
+        .take(most + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|error| refused(format!("reading the image: {error}"), ""))?;
+    if bytes.len() as u64 > most {
+        return Err(refused(
+            "the image is larger than half of the memory that the scan may take",
+            "give it more: --memory",
+        ));
+    }
+    Ok(bytes)
 }
 
 fn image(path: &Path, most: u64) -> Result<Vec<u8>, Failure> {
