@@ -73,7 +73,11 @@ fn feeds(server: &Server) {
 
 fn ask(app: &mut Client, action: &str, params: Value, code: u64) -> Value {
     let told = app.ask(&json!({"action": action, "params": params}));
-    let answer = if told.get("error").is_some() { &told["data"] } else { &told["answer"] };
+    let answer = if told.get("error").is_some() {
+        &told["data"]
+    } else {
+        &told["answer"]
+    };
     assert_eq!(answer["Code"], code, "{action}: {told}");
     assert!(answer["RequestId"].is_string(), "{action}: {told}");
     answer.clone()
@@ -93,7 +97,11 @@ fn fetched(url: &str) -> (u16, String) {
     let rest = url.split_once("://").unwrap().1;
     let (address, path) = rest.split_once('/').unwrap();
     let mut stream = TcpStream::connect(address).unwrap();
-    write!(stream, "GET /{path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").unwrap();
+    write!(
+        stream,
+        "GET /{path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"
+    )
+    .unwrap();
     let mut text = String::new();
     stream.read_to_string(&mut text).unwrap();
     let status = text.split(' ').nth(1).unwrap().parse().unwrap();
@@ -112,7 +120,11 @@ fn with_links(settings: &[&str]) -> Server {
 fn a_file_is_scanned_through_the_vendors_api() {
     let address = host(vec![
         ("/fw.bin", "200 OK".into(), image()),
-        ("/moved.bin", "302 Found\r\nLocation: /fw.bin".into(), Vec::new()),
+        (
+            "/moved.bin",
+            "302 Found\r\nLocation: /fw.bin".into(),
+            Vec::new(),
+        ),
     ]);
     let mut server = with_links(&["limits.scan_hosts=[\"127.0.0.1\"]"]);
     feeds(&server);
@@ -128,28 +140,51 @@ fn a_file_is_scanned_through_the_vendors_api() {
         assert_eq!(task.len(), 32);
         ask(&mut app, "CreateScanTask", new, 303);
         let status = ended(&mut app, &task);
-        assert_eq!(status["ScanStatus"], "SCAN_STATUS_SCAN_COMPLETE", "{status}");
+        assert_eq!(
+            status["ScanStatus"], "SCAN_STATUS_SCAN_COMPLETE",
+            "{status}"
+        );
         assert_eq!(status["ScannedRate"], "100.0");
         let told = ask(&mut app, "QueryTaskReport", json!({"TaskId": task}), 200);
-        let report: Value = serde_json::from_str(told["Data"]["ReportJson"].as_str().unwrap()).unwrap();
+        let report: Value =
+            serde_json::from_str(told["Data"]["ReportJson"].as_str().unwrap()).unwrap();
         assert_eq!(report["fwBasicInfo"]["fwFileSize"], image().len());
         let text = report.to_string();
         assert!(text.contains("CVE-2014-0160") && text.contains("EmptyPassword"));
-        assert_eq!(report["detectionRuleResult"][0]["classification"], "CPoC2_2");
-        let urls = ask(&mut app, "QueryTaskReportUrls", json!({"TaskId": task}), 200);
+        assert_eq!(
+            report["detectionRuleResult"][0]["classification"],
+            "CPoC2_2"
+        );
+        let urls = ask(
+            &mut app,
+            "QueryTaskReportUrls",
+            json!({"TaskId": task}),
+            200,
+        );
         let (code, page) = fetched(urls["Data"]["HtmlURL"].as_str().unwrap());
         assert_eq!(code, 200);
         let head = page.split("\r\n\r\n").next().unwrap().to_lowercase();
-        assert!(head.contains("content-type: text/html") && head.contains("default-src 'none'"), "{head}");
+        assert!(
+            head.contains("content-type: text/html") && head.contains("default-src 'none'"),
+            "{head}"
+        );
         assert!(page.contains("&lt;b&gt;.conf") || !page.contains("<b>.conf"));
         assert_eq!(fetched(urls["Data"]["JsonURL"].as_str().unwrap()).0, 200);
-        let forged = urls["Data"]["JsonURL"].as_str().unwrap().replace("Expires=1", "Expires=2");
+        let forged = urls["Data"]["JsonURL"]
+            .as_str()
+            .unwrap()
+            .replace("Expires=1", "Expires=2");
         assert_eq!(fetched(&forged).0, 403);
         let licence = ask(&mut app, "QueryLicense", json!({}), 200);
         assert_eq!(licence["Data"]["ScanningCount"], 0);
         assert!(licence["Data"]["UsedCount"].as_u64().unwrap() >= 1);
         ask(&mut app, "DeleteScanTask", json!({"TaskId": task}), 200);
-        for action in ["DeleteScanTask", "QueryTaskStatus", "QueryTaskReport", "QueryTaskReportUrls"] {
+        for action in [
+            "DeleteScanTask",
+            "QueryTaskStatus",
+            "QueryTaskReport",
+            "QueryTaskReportUrls",
+        ] {
             ask(&mut app, action, json!({"TaskId": task}), 304);
         }
         assert_eq!(fetched(urls["Data"]["JsonURL"].as_str().unwrap()).0, 404);
@@ -161,10 +196,22 @@ fn a_file_is_scanned_through_the_vendors_api() {
 fn what_may_not_be_is_refused_with_its_number() {
     let address = host(vec![
         ("/large.bin", "200 OK".into(), vec![7; 200_000]),
-        ("/page.bin", "200 OK".into(), b"<!DOCTYPE html><html></html>".to_vec()),
+        (
+            "/page.bin",
+            "200 OK".into(),
+            b"<!DOCTYPE html><html></html>".to_vec(),
+        ),
         ("/empty.bin", "200 OK".into(), Vec::new()),
-        ("/inside.bin", "302 Found\r\nLocation: http://169.254.169.254/latest".into(), Vec::new()),
-        ("/loop.bin", "302 Found\r\nLocation: /loop.bin".into(), Vec::new()),
+        (
+            "/inside.bin",
+            "302 Found\r\nLocation: http://169.254.169.254/latest".into(),
+            Vec::new(),
+        ),
+        (
+            "/loop.bin",
+            "302 Found\r\nLocation: /loop.bin".into(),
+            Vec::new(),
+        ),
     ]);
     let mut server = with_links(&[
         "limits.scan_hosts=[\"127.0.0.1\", \"*.localhost\"]",
@@ -188,19 +235,42 @@ fn what_may_not_be_is_refused_with_its_number() {
     // Reached in the end, or not; none of them counts.
     for (url, state) in [
         (good.clone(), "SCAN_STATUS_DOWNLOAD_FAILED"),
-        (format!("http://{address}/large.bin"), "SCAN_STATUS_DOWNLOAD_FAILED"),
-        (format!("http://{address}/empty.bin"), "SCAN_STATUS_DOWNLOAD_FAILED"),
-        (format!("http://{address}/inside.bin"), "SCAN_STATUS_DOWNLOAD_FAILED"),
-        (format!("http://{address}/loop.bin"), "SCAN_STATUS_DOWNLOAD_FAILED"),
-        (format!("http://x.localhost:{}/fw.bin", address.port()), "SCAN_STATUS_DOWNLOAD_FAILED"),
-        (format!("http://{address}/page.bin"), "SCAN_STATUS_SCAN_EXCEPTION"),
+        (
+            format!("http://{address}/large.bin"),
+            "SCAN_STATUS_DOWNLOAD_FAILED",
+        ),
+        (
+            format!("http://{address}/empty.bin"),
+            "SCAN_STATUS_DOWNLOAD_FAILED",
+        ),
+        (
+            format!("http://{address}/inside.bin"),
+            "SCAN_STATUS_DOWNLOAD_FAILED",
+        ),
+        (
+            format!("http://{address}/loop.bin"),
+            "SCAN_STATUS_DOWNLOAD_FAILED",
+        ),
+        (
+            format!("http://x.localhost:{}/fw.bin", address.port()),
+            "SCAN_STATUS_DOWNLOAD_FAILED",
+        ),
+        (
+            format!("http://{address}/page.bin"),
+            "SCAN_STATUS_SCAN_EXCEPTION",
+        ),
     ] {
         let made = ask(&mut app, "CreateScanTask", json!({"FwUrl": url}), 200);
         let task = made["Data"]["TaskId"].as_str().unwrap().to_owned();
         let status = ended(&mut app, &task);
         assert_eq!(status["ScanStatus"], state, "{url}: {status}");
         ask(&mut app, "QueryTaskReport", json!({"TaskId": task}), 453);
-        ask(&mut app, "QueryTaskReportUrls", json!({"TaskId": task}), 453);
+        ask(
+            &mut app,
+            "QueryTaskReportUrls",
+            json!({"TaskId": task}),
+            453,
+        );
     }
     let licence = ask(&mut app, "QueryLicense", json!({}), 200);
     assert_eq!(licence["Data"]["UsedCount"], 0, "{licence}");
@@ -217,13 +287,35 @@ fn policies_say_who_may_scan() {
     server.use_key(tests::server::key_of(&key));
     let mut app = server.app(App::Core, false);
     ask(&mut app, "QueryLicense", json!({}), 200);
-    ask(&mut app, "QueryTaskStatus", json!({"TaskId": "0".repeat(32)}), 304);
-    ask(&mut app, "CreateScanTask", json!({"FwUrl": "https://a.aliyuncs.com/x"}), 357);
-    ask(&mut app, "DeleteScanTask", json!({"TaskId": "0".repeat(32)}), 357);
+    ask(
+        &mut app,
+        "QueryTaskStatus",
+        json!({"TaskId": "0".repeat(32)}),
+        304,
+    );
+    ask(
+        &mut app,
+        "CreateScanTask",
+        json!({"FwUrl": "https://a.aliyuncs.com/x"}),
+        357,
+    );
+    ask(
+        &mut app,
+        "DeleteScanTask",
+        json!({"TaskId": "0".repeat(32)}),
+        357,
+    );
 }
 
 fn uploaded(server: &Server, product: &str, version: &str, file: &Path) -> String {
-    let words = ["firmware", "upload", product, version, file.to_str().unwrap(), "--no-verify"];
+    let words = [
+        "firmware",
+        "upload",
+        product,
+        version,
+        file.to_str().unwrap(),
+        "--no-verify",
+    ];
     server.cli(&words)["id"].as_str().unwrap().to_owned()
 }
 
@@ -259,14 +351,27 @@ fn the_fleet_knows_what_it_runs() {
     assert_eq!(exposed["items"][0]["firmware"], firmware, "{exposed}");
     assert_eq!(exposed["items"][0]["exploited"], true);
 
-    server.cli(&["fleet", "except", &firmware, "--reason", "no network", "--days", "3"]);
-    assert_eq!(server.cli(&["fleet", "firmware", &firmware])["verdict"], "excepted");
+    server.cli(&[
+        "fleet",
+        "except",
+        &firmware,
+        "--reason",
+        "no network",
+        "--days",
+        "3",
+    ]);
+    assert_eq!(
+        server.cli(&["fleet", "firmware", &firmware])["verdict"],
+        "excepted"
+    );
     let id = campaign["id"].as_str().unwrap();
     eventually("the campaign begins", || {
         let told = server.cli(&["campaign", "show", id]);
         (told["state"] != "planned").then_some(())
     });
     let scan = told["scans"][0]["id"].as_str().unwrap();
-    let page = server.cli_raw(&["fleet", "report", scan, "--format", "cyclonedx"]).1;
+    let page = server
+        .cli_raw(&["fleet", "report", scan, "--format", "cyclonedx"])
+        .1;
     assert!(page.contains("CVE-2014-0160"), "{page:.300}");
 }
