@@ -72,7 +72,7 @@ fn feeds(server: &Server) {
 }
 
 fn ask(app: &mut Client, action: &str, params: Value, code: u64) -> Value {
-    let told = app.ask(&json!({"action": action, "params": params}));
+    let told = app.ask(&json!({"action": action, "params": params, "common": true}));
     let answer = if told.get("error").is_some() {
         &told["data"]
     } else {
@@ -128,7 +128,7 @@ fn a_file_is_scanned_through_the_vendors_api() {
     ]);
     let mut server = with_links(&["limits.scan_hosts=[\"127.0.0.1\"]"]);
     feeds(&server);
-    for (sdk, name) in [(App::Core, "fw.bin"), (App::Tea, "moved.bin")] {
+    for (sdk, name) in [(App::Core, "fw.bin"), (App::Pop, "moved.bin")] {
         let mut app = server.app(sdk, false);
         let new = json!({
             "FwName": "摄像头", "FwVersion": "1.0", "FwUrl": format!("http://{address}/{name}"),
@@ -282,7 +282,7 @@ fn what_may_not_be_is_refused_with_its_number() {
 fn policies_say_who_may_scan() {
     let mut server = with_links(&[]);
     server.cli(&["user", "create", "reader"]);
-    server.cli(&["policy", "attach", "reader", "AliyunFssReadOnlyAccess"]);
+    server.cli(&["user", "attach", "reader", "AliyunFssReadOnlyAccess"]);
     let key = server.cli(&["key", "create", "--user", "reader"]);
     server.use_key(tests::server::key_of(&key));
     let mut app = server.app(App::Core, false);
