@@ -258,6 +258,7 @@ fn ask(device: &mut Mqtt, to: &str, payload: &Value, topic: &str) -> Vec<u8> {
 
 /// [AL-4.1] What devices ask for, and what they fetch piece by piece when they have no HTTP; and
 /// how each way to fail is told.
+/// Document: [001 6.11].
 #[test]
 fn a_device_without_http_fetches_piece_by_piece() {
     let mut server = Server::start();

@@ -13,7 +13,8 @@ mod topics;
 mod uplink;
 pub mod wiring;
 
-pub(crate) use alink::{notice, shadow};
+pub use alink::notice::tell_enabled;
+pub(crate) use alink::shadow;
 
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;

@@ -333,6 +333,7 @@ impl Hub {
     }
 
     /// Keeps a device from connecting and ends its session within a second, or lets it in again.
+    /// Says also whether that was another state than before: of several calls one does it.
     ///
     /// # Errors
     /// `NotFound`.
@@ -341,13 +342,8 @@ impl Hub {
         permit: &Permit,
         key: &DeviceKey,
         disabled: bool,
-    ) -> Result<Device, DeviceError> {
-        let mut device = self.device_owned(permit, key).await?;
-        let turned = device.disabled != disabled;
-        if turned {
-            let change = |device: &mut Device| device.disabled = disabled;
-            device = self.device_change(permit, key, change).await?;
-        }
+    ) -> Result<(Device, bool), DeviceError> {
+        let (device, turned) = self.device_turn(permit, key, disabled).await?;
         // Also when it was so before: the call that did it may have been cut short.
         if disabled {
             self.session_end(&device, CloseReason::Disabled).await?;
@@ -364,7 +360,27 @@ impl Hub {
             };
             self.topo_tell(&device, turn).await?;
         }
-        Ok(device)
+        Ok((device, turned))
+    }
+
+    async fn device_turn(
+        &self,
+        permit: &Permit,
+        key: &DeviceKey,
+        disabled: bool,
+    ) -> Result<(Device, bool), DeviceError> {
+        for _ in 0..TRIES {
+            let mut device = self.device_owned(permit, key).await?;
+            if device.disabled == disabled {
+                return Ok((device, false));
+            }
+            device.disabled = disabled;
+            if let Change::Done(version) = self.ports.devices.change(&device).await? {
+                device.version = version;
+                return Ok((device, true));
+            }
+        }
+        Err(busy("device").into())
     }
 
     /// Removes a device, its secret, its commands and its history, and ends its session. The

@@ -12,6 +12,7 @@ fn parcel(sub: &Sub, more: &Value) -> Value {
 
 /// [AL-6.7] A gateway posts for itself and for its sub-devices in one message: all of it is kept,
 /// or nothing.
+/// Document: [001 6.5].
 #[test]
 fn a_pack_is_kept_whole_or_not_at_all() {
     let yard = Yard::open();
@@ -32,6 +33,8 @@ fn a_pack_is_kept_whole_or_not_at_all() {
         (&json!(200), &json!({})),
         "{reply}"
     );
+    let again = gateway.ask("/thing/event/property/ack/post", &pack);
+    assert_eq!(again["code"], 200, "as the document prints it: {again}");
     assert_eq!(yard.temperature(&gateway.names), "20.0");
     assert_eq!(yard.temperature(&subs[0]), "21.0");
     assert_eq!(yard.temperature(&subs[1]), "22.0");

@@ -6,6 +6,7 @@ use tests::mqtt::{Login, Mqtt};
 use wire::mqtt::{ReasonCode, Version};
 
 /// [AL-6.2] A sub-device logs in over its gateway, posts, is set and called, and logs out.
+/// Document: [001 6.4] [001 6.5].
 #[test]
 fn a_sub_device_lives_on_its_gateways_connection() {
     let yard = Yard::open();
@@ -108,6 +109,7 @@ fn a_sub_device_is_called_over_its_gateway() {
 
 /// [AL-5.1] What a gateway hears when a login or logout is refused: 460, 6287, 6401, 6100, 521,
 /// 522, 429, 520.
+/// Document: [001 5-1] [001 5-2] [001 6.4].
 #[test]
 fn refused_logins_have_the_codes_of_the_document() {
     let yard = Yard::open();
@@ -158,6 +160,7 @@ fn refused_logins_have_the_codes_of_the_document() {
 }
 
 /// [AL-5.1] 428: no more sub-devices online than a gateway may have.
+/// Document: [001 5-1] [001 6.4].
 #[test]
 fn a_full_gateway_takes_no_more() {
     let yard = Yard::open_with(&["limits.sub_devices=2"]);
@@ -206,6 +209,7 @@ fn sub_devices_log_in_and_out_together() {
 
 /// [AL-5.1] Sent off while online: 522, 521, 427 and 6401 on the gateway's error topic, and what
 /// it says afterwards is 520.
+/// Document: [001 5-3] [001 5-4] [001 6.8].
 #[test]
 fn sub_devices_are_sent_off() {
     let yard = Yard::open();

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 /// [AL-6.1] A gateway binds, lists and unbinds, and learns what is wrong with what it asks: 460,
 /// 401, 6100, 6402, 6250, 6280.
+/// Document: [001 6.3].
 #[test]
 fn a_gateway_binds_lists_and_unbinds() {
     let yard = Yard::open();
@@ -69,6 +70,7 @@ fn a_gateway_binds_lists_and_unbinds() {
 
 /// [AL-6.1] An application asks a gateway to bind, and binds and unbinds itself; the gateway is
 /// told.
+/// Document: [001 6.3].
 #[test]
 fn an_application_works_on_the_topology() {
     let yard = Yard::open();
@@ -135,6 +137,7 @@ fn an_application_works_on_the_topology() {
 }
 
 /// [AL-2.4] Secrets for sub-devices: by name, and with a proof of the product's secret.
+/// Document: [001 6.2].
 #[test]
 fn a_gateway_registers_sub_devices() {
     let yard = Yard::open();

@@ -11,6 +11,7 @@ use tests::{
 use wire::mqtt::{ReasonCode, Version};
 
 /// [AL-6.4] Events of each kind are kept whole or refused whole, and read back by kind.
+/// Document: [001 6.5].
 #[test]
 fn events_of_each_kind_are_kept_or_refused() {
     let mut house = House::open();
@@ -92,6 +93,7 @@ fn events_of_each_kind_are_kept_or_refused() {
 
 /// [AL-6.12] A device fetches its own thing model, by the name of the document and by that of the
 /// SDKs; a product without one has none to give.
+/// Document: [001 6.5] [001 6.10].
 #[test]
 fn a_device_fetches_its_thing_model() {
     let mut house = House::open();
@@ -175,6 +177,7 @@ fn a_device_fetches_its_thing_model() {
 
 /// [AL-6.14] [AL-6.5] What a device answers is its answer, whatever its code: the caller of a
 /// synchronous service gets the code, the data and the message as they are.
+/// Document: [001 6.13].
 #[test]
 fn codes_of_devices_reach_the_caller() {
     let mut house = House::open();
@@ -232,6 +235,7 @@ fn codes_of_devices_reach_the_caller() {
 }
 
 /// [AL-6.14] [AL-6.5] The same for asynchronous services, whose answers are read from the history.
+/// Document: [001 6.5] [001 6.13].
 #[test]
 fn answers_to_asynchronous_services_are_kept_whatever_their_code() {
     let mut house = House::open();

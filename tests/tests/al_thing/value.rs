@@ -265,6 +265,7 @@ fn a_block_has_properties_of_its_own() {
 
 /// [AL-6.12] [AL-6.3] The cloud sets what may be written, in range, all or nothing; a device
 /// reports what may be read.
+/// Document: [001 6.5].
 #[test]
 fn access_modes_hold_in_both_directions() {
     let mut house = House::open();

@@ -179,6 +179,8 @@ static EXCHANGES: &[Exchange] = &[
     asks("/thing/event/+/post", Ask::Event),
     asks("/thing/event/property/history/post", Ask::History),
     asks("/thing/event/property/pack/post", Ask::Pack),
+    // As the document prints the topic of the same message.
+    asks("/thing/event/property/ack/post", Ask::Pack),
     asked("/thing/service/property/set", Up::Answer),
     asked("/thing/service/property/get", Up::Answer),
     asked("/thing/service/+", Up::Answer),

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     codes::business::{Business, Family},
-    device::notice,
+    device::tell_enabled,
 };
 use futures_util::future::try_join_all;
 use hub::{account::Permit, device::DeviceView};
@@ -531,15 +531,9 @@ async fn nicknames(ask: &Ask<'_>) -> Answer {
 
 async fn disable(ask: &Ask<'_>, disabled: bool) -> Answer {
     let (permit, key) = ask.device().await?;
-    ask.hub.device_disable(&permit, &key, disabled).await?;
-    if !disabled {
-        // Its connection's end told it of the other.
-        let number = ask.hub.message_number().await?;
-        let number = u32::try_from(number).unwrap_or_default();
-        let told = notice::write(&key, "enable", number);
-        ask.hub
-            .message_tell(&permit, &key, &told.topic, told.payload, told.qos)
-            .await?;
+    let (_, turned) = ask.hub.device_disable(&permit, &key, disabled).await?;
+    if turned && !disabled {
+        tell_enabled(ask.hub, &permit, &key).await?;
     }
     nothing()
 }

@@ -173,25 +173,16 @@ async fn disabled_reset_and_deleted_devices_are_told_to_leave() {
         }
         other => panic!("{other:?}"),
     };
-    assert!(
-        hub.device_disable(&permit, key, true)
-            .await
-            .unwrap()
-            .disabled
-    );
+    assert!(hub.device_disable(&permit, key, true).await.unwrap().1);
     assert_eq!(told().await, CloseReason::Disabled);
     assert_eq!(
         hub.device_find(&permit, key).await.unwrap().state,
         DeviceState::Disabled
     );
-    assert!(
-        !hub.device_disable(&permit, key, false)
-            .await
-            .unwrap()
-            .disabled
-    );
+    let (enabled, turned) = hub.device_disable(&permit, key, false).await.unwrap();
+    assert!(!enabled.disabled && turned);
     // What is so already is not told of twice.
-    hub.device_disable(&permit, key, false).await.unwrap();
+    assert!(!hub.device_disable(&permit, key, false).await.unwrap().1);
 
     let fresh = hub.device_reset_secret(&permit, key).await.unwrap();
     assert_eq!(told().await, CloseReason::CredentialReset);

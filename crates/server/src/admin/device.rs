@@ -238,7 +238,11 @@ pub(super) async fn enable(
     call: Call,
 ) -> Answer<DeviceView> {
     let (key, permit) = one(&call, &product, &device, "iot:EnableThing", true).await?;
-    let device = call.admin.hub.device_disable(&permit, &key, false).await?;
+    let hub = &call.admin.hub;
+    let (device, turned) = hub.device_disable(&permit, &key, false).await?;
+    if turned {
+        aliyun::device::tell_enabled(hub, &permit, &key).await?;
+    }
     Ok(Json((&device).into()))
 }
 
@@ -251,6 +255,7 @@ pub(super) async fn disable(
     call: Call,
 ) -> Answer<DeviceView> {
     let (key, permit) = one(&call, &product, &device, "iot:DisableThing", true).await?;
-    let device = call.admin.hub.device_disable(&permit, &key, true).await?;
+    let hub = &call.admin.hub;
+    let (device, _) = hub.device_disable(&permit, &key, true).await?;
     Ok(Json((&device).into()))
 }

@@ -1,7 +1,7 @@
 //! What a device is told of its own fate (seed 001 §6.8).
 
-use hub::edge::Outbound;
-use model::{id::DeviceKey, port::CloseReason};
+use hub::{Hub, account::Permit, edge::Outbound};
+use model::{error::DeviceError, id::DeviceKey, port::CloseReason};
 use serde_json::json;
 
 /// The word for a connection that is ended for this reason.
@@ -31,6 +31,23 @@ pub(crate) fn write(device: &DeviceKey, word: &str, number: u32) -> Outbound {
         qos: 1,
         system: true,
     }
+}
+
+/// Tells a device that it may connect again; the end of its connection told it of the other. One
+/// that is away learns it if it keeps a session.
+///
+/// # Errors
+/// `NotFound`, engine trouble.
+pub async fn tell_enabled(
+    hub: &Hub,
+    permit: &Permit,
+    device: &DeviceKey,
+) -> Result<(), DeviceError> {
+    let number = hub.message_number().await?;
+    let number = u32::try_from(number).unwrap_or_default();
+    let told = write(device, "enable", number);
+    hub.message_tell(permit, device, &told.topic, told.payload, told.qos)
+        .await
 }
 
 #[cfg(test)]
