@@ -95,6 +95,8 @@ fn compiled(folder: &Path) -> PathBuf {
 struct Device {
     program: PathBuf,
     folder: TempDir,
+    /// Whether it speaks the keyed form.
+    keyed: bool,
 }
 
 impl Device {
@@ -102,11 +104,16 @@ impl Device {
         Self {
             program: program.into(),
             folder: TempDir::new().expect("a folder"),
+            keyed: false,
         }
     }
 
     fn start(&self, words: &[&str]) -> (Child, ChildStdin, BufReader<ChildStdout>) {
-        let mut child = Command::new(&self.program)
+        let mut command = Command::new(&self.program);
+        if self.keyed {
+            command.env("ID2_KEYED", "1");
+        }
+        let mut child = command
             .args(words)
             .env("MUSTER_DEVICE_DIR", self.folder.path())
             .stdin(Stdio::piped())
@@ -148,7 +155,13 @@ fn a_c_program_with_nothing_becomes_a_device_that_proves_itself() {
     let folder = TempDir::new().expect("a folder");
     let program = compiled(folder.path());
     let mut server = Server::start();
-    for kind in ["aes-128", "aes-192", "aes-256", "3des-112", "3des-168"] {
+    for (kind, keyed) in [
+        ("aes-128", false),
+        ("aes-192", false),
+        ("aes-256", true),
+        ("3des-112", true),
+        ("3des-168", false),
+    ] {
         // All of them are this machine, which has one fingerprint.
         let (product, _) = server.product(kind);
         let words = [
@@ -162,7 +175,7 @@ fn a_c_program_with_nothing_becomes_a_device_that_proves_itself() {
         ];
         server.cli(&[&words[..], &["--key-type", kind]].concat());
         let token = text(&server.cli(&["id2", "token", &product]), "token");
-        let device = Device::new(&program);
+        let mut device = Device::new(&program);
         assert_eq!(device.says(&["status"]).as_deref(), Some("no ID2"));
         let id = device.asks(&["otp", &token], |code| {
             let code = STANDARD.encode(hex::decode(code).expect("hex"));
@@ -173,6 +186,18 @@ fn a_c_program_with_nothing_becomes_a_device_that_proves_itself() {
         });
         let id = id.expect("it stores what it is given");
         assert_eq!(device.says(&["status"]), Some(id.clone()));
+        if keyed {
+            // The form without ECB, and no other.
+            server.cli(&["id2", "product", &product, "--codes", "keyed"]);
+            let code = device.says(&["timestamp", &now()]).expect("a code");
+            let params = [
+                ("Id2", id.as_str()),
+                ("ProductKey", product.as_str()),
+                ("AuthCode", code.as_str()),
+            ];
+            assert_eq!(call(&mut server, "Verify", &params), Err(21));
+            device.keyed = true;
+        }
 
         for extra in [None, Some("digest1234")] {
             let challenge = call(&mut server, "GetServerRandom", &[("Id2", &id)]);

@@ -12,10 +12,12 @@
 //! What the scheme is worth (wire §2.2, §4): signature and encryption share one key in ECB, the
 //! last block of all codes of one key is the same, cipher texts carry no proof of who made them.
 //! It is here because devices speak it. The form "99" hides the codes, and changes nothing else.
+//! The form of [`keyed`] has none of that, and is ours.
 
 pub mod code;
 pub mod device;
 pub mod key;
+pub mod keyed;
 pub mod otp;
 #[cfg(feature = "alloc")]
 pub mod server;

@@ -1,4 +1,5 @@
-/* A device on the command line. It keeps its identity in $MUSTER_DEVICE_DIR.
+/* A device on the command line. It keeps its identity in $MUSTER_DEVICE_DIR. With $ID2_KEYED set it
+ * speaks the keyed form.
  *
  *   id2_demo status
  *   id2_demo set ID2 TYPE KEY          1 3DES, 2 AES, 3 SM4; the key in hex
@@ -134,7 +135,10 @@ int main(int argc, char **argv)
 {
   int code = 2;
   const char *extra = argc > 3 ? argv[3] : NULL;
-  irot_result_t result = id2_client_init();
+  irot_result_t result = muster_key_auth_codes(getenv("ID2_KEYED") != NULL);
+  if (result != IROT_SUCCESS)
+    return failed("muster_key_auth_codes", result);
+  result = id2_client_init();
   if (result != IROT_SUCCESS)
     return failed("id2_client_init", result);
   if (argc == 2 && strcmp(argv[1], "status") == 0) {

@@ -146,6 +146,15 @@ irot_result_t id2_client_get_version(uint32_t *version);
 irot_result_t muster_harden_auth_codes(bool on);
 
 /**
+ * Whether auth codes and data are keyed (form "98"): proven and encrypted without ECB. The product
+ * of the server must take that form, and does unless it is set otherwise. Symmetric keys alone. To
+ * be called before id2_client_init. Not in the vendor's header.
+ *
+ * @return IROT_ERROR_GENERIC while the client runs.
+ */
+irot_result_t muster_key_auth_codes(bool on);
+
+/**
  * The ID2.
  *
  * @param[out]   id  not less than 24 bytes; no NUL is written.

@@ -139,6 +139,22 @@ pub extern "C" fn muster_harden_auth_codes(on: bool) -> irot_result_t {
     })
 }
 
+/// Whether auth codes and data are keyed (form "98"): proven and encrypted without ECB. The product
+/// of the server must take that form, and does unless it is set otherwise. Symmetric keys alone. To
+/// be called before id2_client_init. Not in the vendor's header.
+///
+/// @return IROT_ERROR_GENERIC while the client runs.
+#[unsafe(no_mangle)]
+pub extern "C" fn muster_key_auth_codes(on: bool) -> irot_result_t {
+    guard(|| {
+        state::with(|state| {
+            state.not_running()?;
+            state.form = if on { Form::Keyed } else { Form::Plain };
+            Ok(())
+        })
+    })
+}
+
 /// The ID2.
 ///
 /// @param[out]   id  not less than 24 bytes; no NUL is written.

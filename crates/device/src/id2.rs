@@ -201,8 +201,12 @@ impl<H: KeyHolder> Client<H> {
     /// # Errors
     /// [`ClientError`].
     pub fn decrypt(&mut self, data: &[u8], out: &mut [u8]) -> Result<usize, ClientError> {
-        let (_, key) = self.opened()?;
-        Ok(device::decrypt(&key, data, out)?)
+        let form = self.form;
+        let (id, key) = self.opened()?;
+        Ok(match form {
+            Form::Plain | Form::Hardened => device::decrypt(&key, data, out)?,
+            Form::Keyed => device::decrypt_keyed(&key, &id, data, out)?,
+        })
     }
 
     /// As [`Client::decrypt`], in place.
@@ -210,8 +214,12 @@ impl<H: KeyHolder> Client<H> {
     /// # Errors
     /// [`ClientError`].
     pub fn decrypt_in_place(&mut self, data: &mut [u8]) -> Result<usize, ClientError> {
-        let (_, key) = self.opened()?;
-        Ok(device::decrypt_in_place(&key, data)?)
+        let form = self.form;
+        let (id, key) = self.opened()?;
+        Ok(match form {
+            Form::Plain | Form::Hardened => device::decrypt_in_place(&key, data)?,
+            Form::Keyed => device::decrypt_keyed_in_place(&key, &id, data)?,
+        })
     }
 
     /// A challenge for the server, which [`Client::verify_server`] remembers.

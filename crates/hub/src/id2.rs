@@ -23,7 +23,7 @@ pub use examine::Step;
 pub use issue::Provision;
 pub use proof::{ServerProof, Shown};
 pub use row::{Origin, Row, State, StateFilter};
-pub use setting::{Change, Licence, OnRepeat, Setting};
+pub use setting::{Change, Codes, Licence, OnRepeat, Setting};
 
 use model::{error::Fault, id::Time};
 use parking_lot::Mutex;

@@ -19,7 +19,7 @@ use credential::{
 };
 use hub::{
     account::Permit,
-    id2::{BatchState, Change, Import, Licence, OnRepeat, State},
+    id2::{BatchState, Change, Codes, Import, Licence, OnRepeat, State},
     limits::Limits,
 };
 use model::{
@@ -322,13 +322,75 @@ async fn a_product_may_take_hardened_codes_alone() {
     assert!(hard().starts_with("99~"));
     assert_eq!(bench.verdict(&device.id, &hard()).await, 200);
     let change = Change {
-        hardened: Some(true),
+        codes: Some(Codes::Hardened),
         ..Change::default()
     };
     bench.change(change).await;
     assert_eq!(bench.verdict(&device.id, &hard()).await, 200);
     assert_eq!(bench.verdict(&device.id, &bench.stamped(&device)).await, 21);
     assert_eq!(bench.verdict(&device.id, "99~AAAA").await, 14);
+}
+
+/// [ID-1] [ID-2] [ID-4] The keyed form, which has no ECB, is taken beside the others, or alone where
+/// the product says so; who speaks it is answered in it.
+#[tokio::test]
+async fn a_product_may_take_keyed_codes_alone() {
+    let bench = Bench::set().await;
+    let rsa = bench
+        .device("2122232425262728292A2B2D", KeyType::Rsa1024)
+        .await;
+    for (n, codes) in [Codes::Any, Codes::Hardened, Codes::Keyed]
+        .into_iter()
+        .enumerate()
+    {
+        let kind = if n == 1 {
+            KeyType::TripleDes112
+        } else {
+            KeyType::Sm4
+        };
+        let device = bench
+            .device(&format!("21222324252627282900000{n}"), kind)
+            .await;
+        let change = Change {
+            codes: Some(codes),
+            ..Change::default()
+        };
+        bench.change(change).await;
+        let plain = bench.verdict(&device.id, &bench.stamped(&device)).await;
+        assert_eq!(plain, if n == 0 { 200 } else { 21 });
+        let now = START.to_string();
+        let code = bench.code(&device, Form::Keyed, Fresh::Timestamp(&now), Some("e"));
+        assert!(code.starts_with("98~3~2~"), "{code}");
+        let mut params = vec![
+            ("Id2", device.id.as_str()),
+            ("ProductKey", bench.product.as_str()),
+            ("DeviceAuthCode", code.as_str()),
+            ("DeviceExtra", "f"),
+            ("DeviceChallenge", "ABCD12348"),
+            ("Data", "abcd1234"),
+        ];
+        let action = "GetServerAuthCodeAndEncryptData";
+        assert_eq!(bench.refused(action, &params).await, 14);
+        params[3].1 = "e";
+        let data = bench.ok(action, &params).await;
+        let server = text(&data["ServerAuthCode"]);
+        let form = Form::Keyed;
+        let (key, id) = (&*device.key, &device.id);
+        let check = device::check_server(key, id, form, &server, b"ABCD12348", None);
+        assert!(check.is_ok(), "{server}");
+        let closed = STANDARD.decode(text(&data["EncryptData"])).expect("base64");
+        let mut out = [0; 128];
+        let len = device::decrypt_keyed(key, id, &closed, &mut out);
+        assert_eq!(&out[..len.expect("it decrypts")], b"abcd1234");
+        assert_eq!(bench.refused(action, &params).await, 34);
+        let challenge = bench.challenge(&device.id).await;
+        let code = bench.code(&device, Form::Keyed, Fresh::Challenge(&challenge), None);
+        assert_eq!(bench.verdict(&device.id, &code).await, 200);
+        // A code of a kind of key that has no such form.
+        let fake = bench.stamped(&rsa);
+        let told = bench.verdict(&rsa.id, &format!("98~{fake}")).await;
+        assert_eq!(told, 42);
+    }
 }
 
 /// [ID-2] What is encrypted for a device is what it decrypts; what could become a signature is not

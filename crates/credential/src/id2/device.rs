@@ -4,11 +4,12 @@
 use super::{
     EXTRA_MAX, Id,
     code::{
-        CODE_MAX, FormError, Full, HARDENED, Mode, Out, RANDOM_LEN, ServerCode, base64_decode,
-        base64_len, is_device_challenge, is_freshness,
+        CODE_MAX, FormError, Full, HARDENED, HashType, Mode, Out, RANDOM_LEN, ServerCode,
+        base64_decode, base64_len, is_device_challenge, is_freshness,
     },
     hex_upper,
     key::{Key, KeyError, KeyType, SIGNATURE_MAX, signature},
+    keyed::{self, KEYED},
 };
 use crate::crypto::{
     ecb::{self, Direction},
@@ -66,6 +67,9 @@ pub enum Form {
     Plain,
     /// As `99~` and the whole code in ECB (wire §2.3); of AES and triple DES keys alone.
     Hardened,
+    /// As `98~` and a code that is proven otherwise, without ECB ([`keyed`]); of symmetric keys
+    /// alone.
+    Keyed,
 }
 
 /// Characters of a device's code with a challenge or timestamp of `freshness` characters.
@@ -73,6 +77,7 @@ pub enum Form {
 pub fn auth_code_len(kind: KeyType, form: Form, freshness: usize) -> usize {
     let inner = 4 + RANDOM_LEN + 1 + freshness + 1 + base64_len(kind.signature_len());
     match (form, kind.cipher()) {
+        (Form::Keyed, _) => keyed::code_len(freshness),
         (Form::Hardened, Some(cipher)) => HARDENED.len() + base64_len(cipher.padded(inner)),
         _ => inner,
     }
@@ -127,13 +132,18 @@ pub fn auth_code(
         return Err(DeviceError::ShortBuffer(need));
     }
     let random = random_text(random);
+    let mode = Mode::new(timestamp, extra.is_some()).digit();
+    if form == Form::Keyed {
+        let extra = extra.unwrap_or_default();
+        let written = keyed::write(key, id, mode, &random, freshness, extra, out);
+        return written.map_err(DeviceError::Key);
+    }
     let mut signed = [0; SIGNATURE_MAX];
     let len = signature(
         key,
         [id.as_bytes(), &random, freshness, extra.unwrap_or_default()],
         &mut signed,
     )?;
-    let mode = Mode::new(timestamp, extra.is_some()).digit();
     let hash = kind.hash().digit();
     let write = |out: &mut Out<'_>| -> Result<(), Full> {
         out.put(&[mode, b'~', hash, b'~'])?;
@@ -145,7 +155,7 @@ pub fn auth_code(
     };
     let full = |_| DeviceError::ShortBuffer(need);
     match form {
-        Form::Plain => {
+        Form::Plain | Form::Keyed => {
             let mut out = Out::new(out);
             write(&mut out).map_err(full)?;
             Ok(out.len())
@@ -244,25 +254,38 @@ pub fn check_server(
     let text = match form {
         Form::Plain => text,
         Form::Hardened => unharden(key, text, &mut room)?,
+        Form::Keyed => text
+            .strip_prefix(KEYED)
+            .ok_or(DeviceError::Form(FormError::Mode))?,
     };
     let code = ServerCode::parse(text).map_err(DeviceError::Form)?;
-    if code.hash != kind.hash()
+    let hash = match form {
+        Form::Plain | Form::Hardened => kind.hash(),
+        Form::Keyed => HashType::Sha256,
+    };
+    if code.hash != hash
         || code.extra != extra.is_some()
         || !same(code.challenge.as_bytes(), challenge)
     {
         return Err(DeviceError::NotTheServer);
     }
     let mut own = [0; SIGNATURE_MAX];
-    let len = signature(
-        key,
-        [
-            id.inverse().as_bytes(),
-            challenge,
-            extra.unwrap_or_default(),
-            &[],
-        ],
-        &mut own,
-    )?;
+    let len = if form == Form::Keyed {
+        let proof = keyed::server_proof(key, id, challenge, extra)?;
+        own[..proof.len()].copy_from_slice(&proof);
+        proof.len()
+    } else {
+        signature(
+            key,
+            [
+                id.inverse().as_bytes(),
+                challenge,
+                extra.unwrap_or_default(),
+                &[],
+            ],
+            &mut own,
+        )?
+    };
     if same(&own[..len], code.signature.as_bytes()) {
         Ok(())
     } else {
@@ -304,6 +327,47 @@ pub fn decrypt(
     key.blocks(Direction::Decrypt, &mut out[..before])?;
     out[before..].copy_from_slice(&last[..tail]);
     Ok(need)
+}
+
+/// As [`decrypt`], of what the server encrypted in the keyed form.
+///
+/// # Errors
+/// [`DeviceError`].
+pub fn decrypt_keyed(
+    key: &(impl Key + ?Sized),
+    id: &Id,
+    data: &[u8],
+    out: &mut [u8],
+) -> Result<usize, DeviceError> {
+    if data.len() > CIPHER_MAX {
+        return Err(DeviceError::Excess);
+    }
+    // The caller's room may have no place for nonce and tag.
+    let mut room = Zeroizing::new([0; 512]);
+    let room = room
+        .get_mut(..data.len())
+        .ok_or(DeviceError::Key(KeyError::BadLength))?;
+    let need = data.len().saturating_sub(keyed::OVERHEAD);
+    let out = out.get_mut(..need).ok_or(DeviceError::ShortBuffer(need))?;
+    room.copy_from_slice(data);
+    let len = keyed::open(key, id, room)?;
+    out.copy_from_slice(&room[..len]);
+    Ok(len)
+}
+
+/// As [`decrypt_keyed`], in place.
+///
+/// # Errors
+/// [`DeviceError`].
+pub fn decrypt_keyed_in_place(
+    key: &(impl Key + ?Sized),
+    id: &Id,
+    data: &mut [u8],
+) -> Result<usize, DeviceError> {
+    if data.len() > CIPHER_MAX {
+        return Err(DeviceError::Excess);
+    }
+    Ok(keyed::open(key, id, data)?)
 }
 
 /// As [`decrypt`], in place; what stood behind the plain text is undefined.

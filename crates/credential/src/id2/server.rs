@@ -8,10 +8,12 @@ use super::{
     code::{AuthCode, HARDENED, HashType, is_device_challenge},
     device::{self, DeviceError, Form, HARDENED_MAX},
     key::{self, Key, KeyError, KeyType, SIGNATURE_MAX, SoftKey},
+    keyed::{self, KEYED},
 };
 use crate::crypto::{
     ecb::{self, Direction},
     secret::{Secret, same},
+    wrap::NONCE,
 };
 use alloc::{boxed::Box, format, string::String, vec, vec::Vec};
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -174,6 +176,52 @@ impl DeviceKey {
         text.starts_with(HARDENED)
     }
 
+    /// The code inside the keyed form, which [`DeviceKey::verify_keyed`] judges; none when it is of
+    /// another form.
+    #[must_use]
+    pub fn unkeyed(text: &str) -> Option<&str> {
+        text.strip_prefix(KEYED)
+    }
+
+    /// As [`DeviceKey::verify`], of a code that stood inside the keyed form.
+    ///
+    /// # Errors
+    /// [`VerifyError`]; `Key(NotSupported)` for keys that have no such form.
+    pub fn verify_keyed(
+        &self,
+        id: &Id,
+        code: &AuthCode<'_>,
+        extra: Option<&[u8]>,
+    ) -> Result<(), VerifyError> {
+        if (extra.is_some() && !code.mode.has_extra())
+            || extra.is_some_and(|extra| extra.len() > EXTRA_MAX)
+        {
+            return Err(VerifyError::Extra);
+        }
+        if code.hash != HashType::Sha256 {
+            return Err(VerifyError::Hash);
+        }
+        let own = self.symmetric().map_err(VerifyError::Key)?;
+        let parts = [
+            &[code.mode.digit()][..],
+            id.as_bytes(),
+            code.random.as_bytes(),
+            code.freshness.as_bytes(),
+            extra.unwrap_or_default(),
+        ];
+        let proof = keyed::proof(own, keyed::Use::Device, parts).map_err(VerifyError::Key)?;
+        match same(&proof, code.signature.as_bytes()) {
+            true => Ok(()),
+            false => Err(VerifyError::Signature),
+        }
+    }
+
+    fn symmetric(&self) -> Result<&(dyn Key + Send + Sync), KeyError> {
+        let own = self.own.as_deref().ok_or(KeyError::NotSupported)?;
+        self.kind.cipher().ok_or(KeyError::NotSupported)?;
+        Ok(own)
+    }
+
     /// The code inside the form "99" (wire §2.3). Whoever sent such a code is answered in the same
     /// form.
     ///
@@ -275,6 +323,13 @@ impl DeviceKey {
         if extra.is_some_and(|extra| extra.len() > EXTRA_MAX) {
             return Err(ProveError::Extra);
         }
+        if form == Form::Keyed {
+            let own = self.symmetric().map_err(ProveError::Key)?;
+            let proof = keyed::server_proof(own, id, challenge.as_bytes(), extra);
+            let proof = STANDARD.encode(proof.map_err(ProveError::Key)?);
+            let mode = if extra.is_some() { 11 } else { 10 };
+            return Ok(format!("{KEYED}{mode}~2~{challenge}~{proof}"));
+        }
         let own = self
             .own
             .as_deref()
@@ -298,7 +353,7 @@ impl DeviceKey {
             STANDARD.encode(&room[..len])
         );
         match form {
-            Form::Plain => Ok(code),
+            Form::Plain | Form::Keyed => Ok(code),
             Form::Hardened => {
                 let len = code.len();
                 let mut inner = code.into_bytes();
@@ -332,6 +387,26 @@ impl DeviceKey {
         }
         self.encrypt_bytes(data.as_bytes(), random)
             .map_err(EncryptError::Key)
+    }
+
+    /// As [`DeviceKey::encrypt`], in the keyed form: nonce, cipher text and tag. `nonce` is random,
+    /// and used for nothing else.
+    ///
+    /// # Errors
+    /// [`EncryptError`].
+    pub fn encrypt_keyed(
+        &self,
+        id: &Id,
+        data: &str,
+        nonce: &[u8; NONCE],
+    ) -> Result<Vec<u8>, EncryptError> {
+        if !(1..=keyed::PLAIN_MAX).contains(&data.len()) || data.chars().any(char::is_control) {
+            return Err(EncryptError::Data);
+        }
+        let own = self.symmetric().map_err(EncryptError::Key)?;
+        let mut text = data.as_bytes().to_vec();
+        let tag = keyed::seal(own, id, nonce, &mut text).map_err(EncryptError::Key)?;
+        Ok([&nonce[..], &text, &tag].concat())
     }
 
     /// As [`DeviceKey::encrypt`], for bytes that the server itself chose, such as a session key.

@@ -1,11 +1,11 @@
 //! Why a code is not believed: every step of its way, told to an operator. Nothing is used up.
 
 use super::{
-    proof::{Shown, key_error, unwrapped, verify_error},
+    proof::{Shown, key_error, unwrapped, verified},
     row::State,
 };
 use crate::{Hub, account::Permit};
-use credential::id2::{AuthCode, server::DeviceKey};
+use credential::id2::{AuthCode, device::Form, server::DeviceKey};
 use model::{
     error::{Fault, Id2Error},
     id::Time,
@@ -63,8 +63,12 @@ impl Hub {
         })?;
         let key = self.id2_key(&row).await.map_err(Stop::Fault)?;
         let text = unwrapped(&key, &setting, shown.code);
-        let (text, _) = steps.take("wrapping", text, |(_, hardened)| {
-            let form = if *hardened { "hardened" } else { "plain" };
+        let (text, form) = steps.take("wrapping", text, |(_, form)| {
+            let form = match form {
+                Form::Plain => "plain",
+                Form::Hardened => "hardened (99)",
+                Form::Keyed => "keyed (98)",
+            };
             form.into()
         })?;
         let code = AuthCode::parse(&text).map_err(|error| Id2Error::BadCode(error.to_string()));
@@ -101,12 +105,11 @@ impl Hub {
             }),
         }
         steps.take("freshness", fresh, |()| fresh_told)?;
-        let extra = shown.extra.map(str::as_bytes);
-        let good = key.verify(&shown.id, &code, extra, setting.legacy);
+        let good = verified(&key, &shown, form, &code, setting.legacy);
         if good.is_err() {
-            steps.hint(&key, &shown, &code);
+            steps.hint(&key, shown, form, &code);
         }
-        steps.take("signature", good.map_err(verify_error), |()| "right".into())?;
+        steps.take("signature", good, |()| "right".into())?;
         let cipher = key
             .key_type()
             .plain_max()
@@ -142,12 +145,15 @@ impl Steps {
     }
 
     /// What commonly went wrong when a signature does not match.
-    fn hint(&mut self, key: &DeviceKey, shown: &Shown<'_>, code: &AuthCode<'_>) {
-        let matches = |extra: Option<&[u8]>| key.verify(&shown.id, code, extra, true).is_ok();
+    fn hint(&mut self, key: &DeviceKey, shown: Shown<'_>, form: Form, code: &AuthCode<'_>) {
+        let matches = |extra| {
+            let shown = Shown { extra, ..shown };
+            verified(key, &shown, form, code, true).is_ok()
+        };
         let extra = shown.extra.unwrap_or_default();
         let found = if shown.extra.is_some() && matches(None) {
             "the code covers an empty extra; the one that was sent is not the device's"
-        } else if extra != extra.trim() && matches(Some(extra.trim().as_bytes())) {
+        } else if extra != extra.trim() && matches(Some(extra.trim())) {
             "the code covers the extra without the blanks around it"
         } else if code.mode.has_extra() && shown.extra.is_none() {
             "the code covers an extra, and none was sent"

@@ -3,15 +3,16 @@
 
 use super::{
     row::{ROW, Row, State},
-    setting::{Setting, hex},
+    setting::{Codes, Setting, hex},
 };
 use crate::{Hub, account::Permit, document::put};
 use credential::{
-    crypto::digest::Hash,
+    crypto::{digest::Hash, wrap::NONCE},
     id2::{
         AuthCode, EXTRA_MAX, Id, KeyError,
         code::{CODE_MAX, is_device_challenge},
         device::Form,
+        keyed::PLAIN_MAX,
         server::{DeviceKey, EncryptError, ProveError, VerifyError},
     },
 };
@@ -46,7 +47,8 @@ pub struct ServerProof {
 /// A device that has proven itself.
 struct Proven {
     key: DeviceKey,
-    hardened: bool,
+    /// In which form it spoke, and is answered.
+    form: Form,
 }
 
 impl Hub {
@@ -93,7 +95,7 @@ impl Hub {
         data: &str,
     ) -> Result<Vec<u8>, Id2Error> {
         let proven = self.id2_proven(permit, shown).await?;
-        self.id2_encrypted(&proven.key, data)
+        self.id2_encrypted(&proven, &shown.id, data)
     }
 
     /// Proves a device, and this server to it ([ID-4]).
@@ -117,27 +119,35 @@ impl Hub {
             return Err(Id2Error::BadServerExtra);
         }
         let proven = self.id2_proven(permit, shown).await?;
-        let form = match proven.hardened {
-            true => Form::Hardened,
-            false => Form::Plain,
-        };
         let extra = extra.map(str::as_bytes);
+        let form = proven.form;
         let code = proven.key.server_code(&shown.id, form, challenge, extra);
         let code = code.map_err(|error| match error {
             ProveError::Challenge => Id2Error::BadDeviceChallenge,
             ProveError::Extra => Id2Error::BadServerExtra,
             ProveError::Key(error) => key_error(error),
         })?;
-        let data = self.id2_encrypted(&proven.key, data)?;
+        let data = self.id2_encrypted(&proven, &shown.id, data)?;
         Ok(ServerProof { code, data })
     }
 
-    fn id2_encrypted(&self, key: &DeviceKey, data: &str) -> Result<Vec<u8>, Id2Error> {
-        let mut random = [0; 64];
-        self.ports.random.fill(&mut random);
-        key.encrypt(data, &random).map_err(|error| match error {
+    fn id2_encrypted(&self, proven: &Proven, id: &Id, data: &str) -> Result<Vec<u8>, Id2Error> {
+        let key = &proven.key;
+        let (closed, most) = match proven.form {
+            Form::Plain | Form::Hardened => {
+                let mut random = [0; 64];
+                self.ports.random.fill(&mut random);
+                (key.encrypt(data, &random), key.key_type().plain_max())
+            }
+            Form::Keyed => {
+                let mut nonce = [0; NONCE];
+                self.ports.random.fill(&mut nonce);
+                (key.encrypt_keyed(id, data, &nonce), Some(PLAIN_MAX))
+            }
+        };
+        closed.map_err(|error| match error {
             EncryptError::Data => {
-                let most = key.key_type().plain_max().unwrap_or_default();
+                let most = most.unwrap_or_default();
                 Id2Error::BadData(format!(
                     "the data has 1 to {most} bytes of text without control characters"
                 ))
@@ -169,23 +179,17 @@ impl Hub {
             return Err(Id2Error::BadCode("the code is too long".into()));
         }
         let key = self.id2_key(&row).await?;
-        let (text, hardened) = unwrapped(&key, &setting, shown.code)?;
+        let (text, form) = unwrapped(&key, &setting, shown.code)?;
         let code = AuthCode::parse(&text).map_err(|error| Id2Error::BadCode(error.to_string()))?;
         if let Some(at) = code.timestamp() {
             self.id2_in_time(at, now)?;
         }
-        key.verify(
-            &shown.id,
-            &code,
-            shown.extra.map(str::as_bytes),
-            setting.legacy,
-        )
-        .map_err(verify_error)?;
+        verified(&key, &shown, form, &code, setting.legacy)?;
         self.id2_spend(&shown, &code, now).await?;
         if row.state == State::Issued {
             self.id2_activate(permit, row, expect, now).await?;
         }
-        Ok(Proven { key, hardened })
+        Ok(Proven { key, form })
     }
 
     pub(super) fn id2_in_time(&self, at: u64, now: Time) -> Result<(), Id2Error> {
@@ -246,28 +250,52 @@ impl Hub {
     }
 }
 
-/// The code without its wrapping, and whether it had one.
+/// The code without its wrapping, and in which form it came.
 pub(super) fn unwrapped(
     key: &DeviceKey,
     setting: &Setting,
     code: &str,
-) -> Result<(String, bool), Id2Error> {
-    if DeviceKey::is_hardened(code) {
-        let inner = key.unharden(code).map_err(key_error)?;
-        return Ok((inner, true));
-    }
-    if setting.hardened {
-        let text = "the product takes codes of the hardened form alone";
+) -> Result<(String, Form), Id2Error> {
+    let (text, form) = if let Some(inner) = DeviceKey::unkeyed(code) {
+        (inner.to_owned(), Form::Keyed)
+    } else if DeviceKey::is_hardened(code) {
+        (key.unharden(code).map_err(key_error)?, Form::Hardened)
+    } else {
+        (code.to_owned(), Form::Plain)
+    };
+    let taken = match setting.codes {
+        Codes::Any => true,
+        Codes::Hardened => form != Form::Plain,
+        Codes::Keyed => form == Form::Keyed,
+    };
+    if !taken {
+        let text = "the product does not take codes of this form";
         return Err(Id2Error::BadCode(text.into()));
     }
-    Ok((code.to_owned(), false))
+    Ok((text, form))
+}
+
+/// Whether a code that was unwrapped is of the device's key.
+pub(super) fn verified(
+    key: &DeviceKey,
+    shown: &Shown<'_>,
+    form: Form,
+    code: &AuthCode<'_>,
+    legacy: bool,
+) -> Result<(), Id2Error> {
+    let extra = shown.extra.map(str::as_bytes);
+    let verified = match form {
+        Form::Plain | Form::Hardened => key.verify(&shown.id, code, extra, legacy),
+        Form::Keyed => key.verify_keyed(&shown.id, code, extra),
+    };
+    verified.map_err(verify_error)
 }
 
 fn owner(id: &Id) -> String {
     format!("id2/{id}")
 }
 
-pub(super) fn verify_error(error: VerifyError) -> Id2Error {
+fn verify_error(error: VerifyError) -> Id2Error {
     match error {
         VerifyError::Hash => Id2Error::BadCode("the code's hash is not the one of the key".into()),
         VerifyError::Extra => Id2Error::BadExtra,

@@ -54,6 +54,19 @@ pub enum OnRepeat {
     Reissue,
 }
 
+/// Which forms of codes a product takes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Codes {
+    /// Any; each device is answered in the form in which it spoke.
+    #[default]
+    Any,
+    /// The form "99" or the keyed one.
+    Hardened,
+    /// The keyed form alone, which has no ECB.
+    Keyed,
+}
+
 /// What a product says of its identities.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Setting {
@@ -88,8 +101,8 @@ pub struct Setting {
     pub listed: bool,
     /// Whether the first proof activates an identity; else somebody has to.
     pub self_activating: bool,
-    /// Whether only codes of the hardened form are taken.
-    pub hardened: bool,
+    /// Which forms of codes are taken.
+    pub codes: Codes,
     /// Whether RSA devices may hash with MD5 or SHA-1.
     pub legacy: bool,
     /// Days until a new identity's time is over.
@@ -117,8 +130,8 @@ pub struct Change {
     pub listed: Option<bool>,
     /// Whether the first proof activates.
     pub self_activating: Option<bool>,
-    /// Whether only hardened codes are taken.
-    pub hardened: Option<bool>,
+    /// Which forms of codes are taken.
+    pub codes: Option<Codes>,
     /// Whether old hashes of RSA devices are taken.
     pub legacy: Option<bool>,
     /// Days until a new identity's time is over; `Some(None)` for never.
@@ -161,7 +174,7 @@ impl Setting {
         set(&mut self.per_day, change.per_day.as_ref());
         set(&mut self.listed, change.listed.as_ref());
         set(&mut self.self_activating, change.self_activating.as_ref());
-        set(&mut self.hardened, change.hardened.as_ref());
+        set(&mut self.codes, change.codes.as_ref());
         set(&mut self.legacy, change.legacy.as_ref());
         set(&mut self.days, change.days.as_ref());
     }
@@ -174,8 +187,16 @@ impl Setting {
             );
             return Err(Id2Error::BadRequest(text));
         }
-        if self.hardened && !matches!(self.kind.otp_number(), Some(1..=5)) {
-            let text = format!("keys of type {} have no hardened form", self.kind.name());
+        let has = match self.codes {
+            Codes::Any => true,
+            Codes::Hardened => self.kind.otp_number().is_some(),
+            Codes::Keyed => self.kind.cipher().is_some(),
+        };
+        if !has {
+            let text = format!(
+                "keys of type {} have no such form of codes",
+                self.kind.name()
+            );
             return Err(Id2Error::BadRequest(text));
         }
         Ok(())
@@ -247,7 +268,7 @@ impl Hub {
                         today: (0, 0),
                         listed: false,
                         self_activating: true,
-                        hardened: false,
+                        codes: Codes::Any,
                         legacy: false,
                         days: None,
                         token: None,

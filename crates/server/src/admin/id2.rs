@@ -12,8 +12,8 @@ use credential::Secret;
 use hub::{
     account::Permit,
     id2::{
-        Batch, BatchState, Change, Id, Import, KeyType, Licence, OnRepeat, Origin, Row, Setting,
-        Shown, State, StateFilter, Step,
+        Batch, BatchState, Change, Codes, Id, Import, KeyType, Licence, OnRepeat, Origin, Row,
+        Setting, Shown, State, StateFilter, Step,
     },
 };
 use model::{
@@ -34,6 +34,18 @@ enum Repeat {
     Reject,
     /// The same identity, until its device has proven itself.
     Reissue,
+}
+
+/// Which forms of codes are taken.
+#[derive(Clone, Copy, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+enum CodesView {
+    /// Any.
+    Any,
+    /// The form "99", or the keyed one.
+    Hardened,
+    /// The keyed form ("98") alone, which has no ECB.
+    Keyed,
 }
 
 /// What is to change of a product's identities; what is left out stays. The first change lets the
@@ -62,8 +74,7 @@ struct SettingBody {
     listed: Option<bool>,
     /// Whether the first proof activates an identity.
     self_activating: Option<bool>,
-    /// Whether only codes of the hardened form are taken.
-    hardened: Option<bool>,
+    codes: Option<CodesView>,
     /// Whether RSA devices may hash with MD5 or SHA-1.
     legacy: Option<bool>,
     /// Days until a new identity's time is over; 0 for never.
@@ -89,7 +100,7 @@ pub(super) struct SettingView {
     per_day: Option<u64>,
     listed: bool,
     self_activating: bool,
-    hardened: bool,
+    codes: CodesView,
     legacy: bool,
     days: Option<u32>,
 }
@@ -114,7 +125,11 @@ impl From<Setting> for SettingView {
             per_day: setting.per_day,
             listed: setting.listed,
             self_activating: setting.self_activating,
-            hardened: setting.hardened,
+            codes: match setting.codes {
+                Codes::Any => CodesView::Any,
+                Codes::Hardened => CodesView::Hardened,
+                Codes::Keyed => CodesView::Keyed,
+            },
             legacy: setting.legacy,
             days: setting.days,
         }
@@ -426,7 +441,11 @@ impl SettingBody {
             per_day: self.per_day.map(|most| (most > 0).then_some(most)),
             listed: self.listed,
             self_activating: self.self_activating,
-            hardened: self.hardened,
+            codes: self.codes.map(|codes| match codes {
+                CodesView::Any => Codes::Any,
+                CodesView::Hardened => Codes::Hardened,
+                CodesView::Keyed => Codes::Keyed,
+            }),
             legacy: self.legacy,
             days: self.days.map(|days| (days > 0).then_some(days)),
         })

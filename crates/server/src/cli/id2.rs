@@ -235,9 +235,9 @@ pub(super) struct Setting {
     /// Whether the first proof activates an identity.
     #[arg(long)]
     self_activating: Option<Switch>,
-    /// Whether only codes of the hardened form are taken.
+    /// Which forms of codes are taken.
     #[arg(long)]
-    hardened: Option<Switch>,
+    codes: Option<Codes>,
     /// Whether RSA devices may hash with MD5 or SHA-1.
     #[arg(long)]
     legacy: Option<Switch>,
@@ -252,6 +252,16 @@ enum Repeat {
     Reject,
     /// The same identity, until its device has proven itself.
     Reissue,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Codes {
+    /// Any; each device is answered in the form in which it spoke.
+    Any,
+    /// The form "99", or the keyed one.
+    Hardened,
+    /// The keyed form ("98") alone, which has no ECB.
+    Keyed,
 }
 
 const SETTING: &[(&str, &str)] = &[
@@ -269,7 +279,7 @@ const SETTING: &[(&str, &str)] = &[
     ("Per day", "per_day"),
     ("Listed chips only", "listed"),
     ("First proof activates", "self_activating"),
-    ("Hardened codes only", "hardened"),
+    ("Codes", "codes"),
     ("Old hashes", "legacy"),
     ("Days", "days"),
 ];
@@ -303,6 +313,11 @@ impl Setting {
             Repeat::Reject => "reject",
             Repeat::Reissue => "reissue",
         });
+        let codes = self.codes.map(|codes| match codes {
+            Codes::Any => "any",
+            Codes::Hardened => "hardened",
+            Codes::Keyed => "keyed",
+        });
         let all = [
             ("on", json!(switch(self.enabled))),
             ("key_type", json!(self.key_type)),
@@ -314,7 +329,7 @@ impl Setting {
             ("per_day", json!(self.per_day)),
             ("listed", json!(switch(self.listed))),
             ("self_activating", json!(switch(self.self_activating))),
-            ("hardened", json!(switch(self.hardened))),
+            ("codes", json!(codes)),
             ("legacy", json!(switch(self.legacy))),
             ("days", json!(self.days)),
         ];

@@ -299,3 +299,97 @@ fn material_of_another_length_is_no_key() {
         );
     }
 }
+
+/// [ID-1] [ID-2] [ID-4] The keyed form: every symmetric kind, all modes, both ways; whatever was
+/// changed is refused, and neither form passes for the other.
+#[test]
+fn the_keyed_form_proves_and_encrypts_without_ecb() {
+    use crate::id2::device::{decrypt_keyed, decrypt_keyed_in_place};
+    for (kind, bytes) in symmetric() {
+        let key = SoftKey::new(kind, &bytes).unwrap();
+        let server = DeviceKey::new(kind, &Secret::new(bytes)).unwrap();
+        let other = Id::parse(b"2122232425262728292A2B2D").unwrap();
+        for (fresh, extra) in [
+            (Fresh::Challenge("55B83408399FA660F05C82E4F25333DC"), None),
+            (Fresh::Timestamp("1512022279204"), Some(&b"abcd1234"[..])),
+            (Fresh::Timestamp("1"), Some(&b""[..])),
+        ] {
+            let text = write(&key, Form::Keyed, fresh, extra);
+            let freshness = match fresh {
+                Fresh::Challenge(text) | Fresh::Timestamp(text) => text.len(),
+            };
+            assert_eq!(
+                text.len(),
+                device::auth_code_len(kind, Form::Keyed, freshness)
+            );
+            let inner = DeviceKey::unkeyed(&text).unwrap();
+            let code = AuthCode::parse(inner).ok().unwrap();
+            assert_eq!(server.verify_keyed(&id(), &code, extra), Ok(()));
+            let no = Err(VerifyError::Signature);
+            assert_eq!(server.verify_keyed(&other, &code, extra), no);
+            // The mode is covered, too.
+            let mode = if code.mode.has_extra() {
+                Mode::ChallengeExtra
+            } else {
+                Mode::Timestamp
+            };
+            assert_eq!(
+                server.verify_keyed(&id(), &AuthCode { mode, ..code }, extra),
+                no
+            );
+            assert!(server.verify(&id(), &code, extra, false).is_err());
+            let plain = write(&key, Form::Plain, fresh, extra);
+            let plain = AuthCode::parse(&plain).ok().unwrap();
+            assert!(server.verify_keyed(&id(), &plain, extra).is_err());
+        }
+        // What ends the timestamp cannot be taken for what begins the extra.
+        let text = write(&key, Form::Keyed, Fresh::Timestamp("12"), Some(b"3"));
+        let code = AuthCode::parse(DeviceKey::unkeyed(&text).unwrap())
+            .ok()
+            .unwrap();
+        let moved = AuthCode {
+            freshness: "1",
+            ..code
+        };
+        assert!(server.verify_keyed(&id(), &moved, Some(b"23")).is_err());
+
+        for extra in [None, Some(&b"srvextra"[..])] {
+            let text = server
+                .server_code(&id(), Form::Keyed, "ABCD12348", extra)
+                .unwrap();
+            let check = |form, text: &str, challenge: &[u8], extra| {
+                check_server(&key, &id(), form, text, challenge, extra).is_ok()
+            };
+            assert!(check(Form::Keyed, &text, b"ABCD12348", extra));
+            assert!(!check(Form::Keyed, &text, b"ABCD12349", extra));
+            assert!(!check(Form::Keyed, &text, b"ABCD12348", Some(b"x")));
+            assert!(!check(Form::Plain, &text, b"ABCD12348", extra));
+            let plain = server
+                .server_code(&id(), Form::Plain, "ABCD12348", extra)
+                .unwrap();
+            assert!(!check(Form::Keyed, &plain, b"ABCD12348", extra));
+        }
+
+        let most = "x".repeat(keyed::PLAIN_MAX);
+        for data in ["hello id2", &most] {
+            let mut closed = server.encrypt_keyed(&id(), data, &[7; 12]).unwrap();
+            assert!(closed.len() <= 512);
+            let mut out = [0; 512];
+            let len = decrypt_keyed(&key, &id(), &closed, &mut out).unwrap();
+            assert_eq!(&out[..len], data.as_bytes());
+            let short = decrypt_keyed(&key, &id(), &closed, &mut out[..len - 1]);
+            assert_eq!(short, Err(device::DeviceError::ShortBuffer(len)));
+            assert!(decrypt_keyed(&key, &other, &closed, &mut out).is_err());
+            for at in 0..closed.len() {
+                closed[at] ^= 1;
+                assert!(decrypt_keyed(&key, &id(), &closed, &mut out).is_err());
+                closed[at] ^= 1;
+            }
+            let len = decrypt_keyed_in_place(&key, &id(), &mut closed).unwrap();
+            assert_eq!(&closed[..len], data.as_bytes());
+        }
+        for wrong in [&b""[..], &[0; 27], &[0; 513], &[0; 5_000]] {
+            assert!(decrypt_keyed(&key, &id(), wrong, &mut [0; 5_000]).is_err());
+        }
+    }
+}
