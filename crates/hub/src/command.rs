@@ -94,14 +94,30 @@ impl Drop for Call<'_> {
 }
 
 impl Hub {
-    /// Commands that wait for the session's device, oldest first: as many as may wait.
+    /// Commands that wait for the session's device, oldest first: as many as may wait. An upgrade
+    /// that the device was to be told of on a former connection is not among them: it may have been
+    /// told, and even be done; it is told again when it says which version it has.
     ///
     /// # Errors
     /// Engine trouble.
     pub async fn commands_waiting(&self, session: &Session) -> Result<Vec<Command>, Fault> {
         let commands = &self.ports.commands;
         let most = self.limits.commands;
-        commands.waiting(&session.iot_id, self.now(), most).await
+        let mut waiting = commands.waiting(&session.iot_id, self.now(), most).await?;
+        let upgrade = |command: &Command| matches!(command.order, Order::Upgrade(_));
+        if waiting.iter().any(upgrade) {
+            let since = self.connected_since(session).await?;
+            let here = |command: &Command| since.is_some_and(|since| command.created >= since);
+            waiting.retain(|command| !upgrade(command) || here(command));
+        }
+        Ok(waiting)
+    }
+
+    /// Since when the device has this connection; none when it has it no more.
+    pub(crate) async fn connected_since(&self, session: &Session) -> Result<Option<Time>, Fault> {
+        let place = self.ports.presence.find(&session.iot_id).await?;
+        let place = place.filter(|place| place.session == session.id);
+        Ok(place.map(|place| place.since))
     }
 
     /// Notes that the device has a command, which is not handed to it again; false when it was so before.
@@ -198,18 +214,23 @@ impl Hub {
         order: Order,
         until: Time,
     ) -> Result<Command, DeviceError> {
+        self.command_send_as_of(device, order, self.now(), until)
+            .await
+    }
+
+    /// The same for something that was decided at `created`, a little while ago.
+    pub(crate) async fn command_send_as_of(
+        &self,
+        device: &Device,
+        order: Order,
+        created: Time,
+        until: Time,
+    ) -> Result<Command, DeviceError> {
         let ports = &self.ports;
         let bound = self.limits.commands;
         let stored = ports
             .commands
-            .push(
-                &device.key,
-                &device.iot_id,
-                &order,
-                self.now(),
-                until,
-                bound,
-            )
+            .push(&device.key, &device.iot_id, &order, created, until, bound)
             .await?;
         let Some(command) = stored else {
             self.metrics.command("refused", 1);

@@ -114,7 +114,7 @@ impl Hub {
             None => None,
         };
         let step = step.min(100);
-        self.task_change(&campaign, id, |task| {
+        let moved = self.task_change(&campaign, id, |task| {
             let begins = match task.state {
                 TaskState::Notified | TaskState::Queued | TaskState::Away => true,
                 TaskState::InProgress => false,
@@ -133,8 +133,12 @@ impl Hub {
             }
             new.attempt = task.attempt.max(1);
             Some(new)
-        })
-        .await?;
+        });
+        // A device that says how far it is needs not be told: what waits for its connection would
+        // reach it when it comes back with the new version, and have it begin once more.
+        if let Some(task) = moved.await? {
+            self.upgrade_withdraw(&task).await?;
+        }
         Ok(())
     }
 
@@ -265,6 +269,8 @@ impl Hub {
         version: &str,
     ) -> Result<(), Fault> {
         let id = &session.iot_id;
+        // Before the look at the task: whoever changes it meanwhile sees this.
+        self.pacer.reports(session);
         let Some(task) = self.task_find(campaign, id).await? else {
             return Ok(());
         };
@@ -315,9 +321,18 @@ impl Hub {
         let Some(found) = self.campaign(campaign).await? else {
             return Ok(());
         };
-        // What waits for its connection reaches it without us; and a campaign that is over tells
-        // nobody any more.
-        if !found.push || !found.state.is_live() || self.upgrade_waits(task).await? {
+        // A campaign that is over tells nobody any more.
+        if !found.push || !found.state.is_live() {
+            return Ok(());
+        }
+        let decided = self.now();
+        // It has come back once more since it said this, and says on that connection what it has.
+        let Some(since) = self.connected_since(session).await? else {
+            return Ok(());
+        };
+        // What waits for this connection reaches it without us; what waits for a former one, never.
+        let waits = self.upgrade_waits(task).await?;
+        if waits.is_some_and(|created| created >= since) {
             return Ok(());
         }
         // Only who comes back is told again: a report that comes on the connection over which the
@@ -331,10 +346,13 @@ impl Hub {
         let (Some(package), Some(device)) = (package, device) else {
             return Ok(());
         };
+        self.upgrade_withdraw(task).await?;
+        // What it was not handed, it was not told.
+        let again = u32::from(waits.is_none());
         let told = self
             .task_change(campaign, iot_id, |task| {
                 task.state.is_told().then(|| Task {
-                    told: task.told + 1,
+                    told: task.told + again,
                     session: Some(session.id.0),
                     from: version.to_owned(),
                     ..task.clone()
@@ -342,7 +360,8 @@ impl Hub {
             })
             .await?;
         if let Some(task) = told {
-            self.upgrade_send(&found, &package, &device, &task).await?;
+            self.upgrade_send(&found, &package, &device, &task, decided)
+                .await?;
         }
         Ok(())
     }

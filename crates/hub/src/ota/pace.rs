@@ -35,6 +35,9 @@ const TICK: Duration = Duration::from_secs(1);
 /// How often at least walks follow each other while there is much to do.
 const REST: Duration = Duration::from_millis(100);
 const MINUTE: i64 = 60_000;
+/// How long devices have after a start to come back and say what became of them, before one that
+/// was told is taken for silent: while the server was away nobody could.
+const RETURN: i64 = 2 * MINUTE;
 const DAY: i64 = 24 * 60 * MINUTE;
 
 /// How far campaigns are in this process.
@@ -43,6 +46,10 @@ pub(crate) struct Pacer {
     paces: Mutex<HashMap<String, Pace>>,
     /// The connections that handed an upgrade over, of devices that are at one.
     handed: Mutex<HashMap<IotId, SessionId>>,
+    /// The connection on which a device with an open task last said which version it has.
+    reported: Mutex<HashMap<IotId, SessionId>>,
+    /// When this process first walked.
+    since: Mutex<Option<Time>>,
     news: Notify,
 }
 
@@ -101,6 +108,12 @@ impl Pacer {
         }
     }
 
+    /// Whether devices had time to come back since the first walk of this process.
+    fn settled(&self, now: Time) -> bool {
+        let since = *self.since.lock().get_or_insert(now);
+        now.since(since) >= RETURN
+    }
+
     /// Where the making of tasks is in a list of ids.
     fn after(&self, campaign: &str, now: Time) -> Option<String> {
         let mut paces = self.paces.lock();
@@ -125,9 +138,21 @@ impl Pacer {
         self.handed.lock().get(&session.iot_id) == Some(&session.id)
     }
 
+    /// A device with an open task says on this connection which version it has.
+    pub(super) fn reports(&self, session: &Session) {
+        let mut reported = self.reported.lock();
+        reported.insert(session.iot_id.clone(), session.id);
+    }
+
+    /// Whether the device has said on this connection which version it has.
+    fn reported(&self, id: &IotId, session: SessionId) -> bool {
+        self.reported.lock().get(id) == Some(&session)
+    }
+
     /// A device is at no upgrade any more.
     pub(super) fn over(&self, id: &IotId) {
         self.handed.lock().remove(id);
+        self.reported.lock().remove(id);
     }
 
     fn forget(&self, campaign: &str) {
@@ -478,6 +503,7 @@ impl Hub {
             return Ok(false);
         };
         let presence = &self.ports.presence;
+        let decided = self.now();
         let place = presence.find(&id).await?.filter(|_| !device.disabled);
         let Some(place) = place else {
             self.task_change(&campaign.id, &id, |task| {
@@ -505,9 +531,31 @@ impl Hub {
             })
             .await?;
         match told {
-            Some(task) => self.upgrade_send(campaign, package, &device, &task).await,
-            None => Ok(false),
+            Some(task) => {
+                let sent = self.upgrade_send(campaign, package, &device, &task, decided);
+                if !sent.await? {
+                    return Ok(false);
+                }
+            }
+            None => return Ok(false),
         }
+        // On another connection it is not told of this. It is when it says there which version it
+        // has; if it did already, its turn comes again.
+        let now = presence.find(&id).await?.map(|now| now.session);
+        let moved = now.filter(|now| *now != place.session);
+        if moved.is_some_and(|now| self.pacer.reported(&id, now)) {
+            self.task_change(&campaign.id, &id, |task| {
+                let untold = task.state == TaskState::Notified
+                    && task.session == Some(place.session.0)
+                    && task.told == 1;
+                untold.then(|| Task {
+                    attempt: task.attempt.saturating_sub(1),
+                    ..task.clone().to(TaskState::Queued, 0, "")
+                })
+            })
+            .await?;
+        }
+        Ok(true)
     }
 
     /// A device that was away is there.
@@ -525,19 +573,22 @@ impl Hub {
         Some(self.now().plus(i64::from(timeout) * MINUTE))
     }
 
-    /// Hands the upgrade to the device's connection. The task says that the device was told
-    /// already: a crash in between is mended by the device's next report, or by the time-out.
+    /// Hands the upgrade to the connection that the device had when that was `decided`. The task
+    /// says that the device was told already: a crash in between is mended by the device's next
+    /// report, or by the time-out.
     pub(super) async fn upgrade_send(
         &self,
         campaign: &Campaign,
         package: &Package,
         device: &Device,
         task: &Task,
+        decided: Time,
     ) -> Result<bool, Fault> {
         let order = Order::Upgrade(Box::new(upgrade_of(campaign, package)));
         let life = self.now().plus(self.limits.link_life);
         let until = task.due.map_or(life, |due| due.min(life));
-        match self.command_send(device, order, until).await {
+        let sent = self.command_send_as_of(device, order, decided, until);
+        match sent.await {
             Ok(_) => Ok(true),
             Err(DeviceError::Fault(fault)) => Err(fault),
             Err(error) => {
@@ -586,6 +637,7 @@ impl Hub {
     /// Tasks whose time has come: to be tried again, or to have failed.
     async fn ota_due(&self, now: Time) -> Result<(), Fault> {
         let catalog = &self.ports.catalog;
+        let settled = self.pacer.settled(now);
         for entry in catalog.list(BY_TIME, "", None, DUE).await? {
             let mut parts = entry.key.split('/');
             let time = parts.next().and_then(|time| time.parse().ok()).map(Time);
@@ -603,7 +655,7 @@ impl Hub {
                     waits.then(|| task.clone().to(TaskState::Queued, task.step, &task.why))
                 })
                 .await?;
-            if waited.is_none() {
+            if waited.is_none() && settled {
                 self.task_fail(campaign, &id, -1, "the device took too long")
                     .await?;
             }

@@ -390,7 +390,7 @@ impl Hub {
     }
 
     /// Ends the command of a task that no connection has handed over yet.
-    async fn upgrade_withdraw(&self, task: &Task) -> Result<(), Fault> {
+    pub(super) async fn upgrade_withdraw(&self, task: &Task) -> Result<(), Fault> {
         let commands = &self.ports.commands;
         let waiting = commands.waiting(&task.iot_id, self.now(), COMMANDS).await?;
         for command in waiting {
@@ -408,12 +408,13 @@ impl Hub {
         Ok(())
     }
 
-    /// Whether the device is still to be handed what it was told of last.
-    pub(super) async fn upgrade_waits(&self, task: &Task) -> Result<bool, Fault> {
+    /// When the device was told what it is still to be handed, if there is such a thing.
+    pub(super) async fn upgrade_waits(&self, task: &Task) -> Result<Option<Time>, Fault> {
         let commands = &self.ports.commands;
         let waiting = commands.waiting(&task.iot_id, self.now(), COMMANDS).await?;
-        Ok(waiting.iter().any(|command| {
+        let mine = waiting.iter().rev().find(|command| {
             matches!(&command.order, Order::Upgrade(upgrade) if upgrade.campaign == task.campaign)
-        }))
+        });
+        Ok(mine.map(|command| command.created))
     }
 }

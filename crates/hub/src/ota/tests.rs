@@ -185,6 +185,67 @@ async fn a_device_succeeds_when_it_reports_the_version() {
     assert_eq!(states, ["notified", "in-progress", "succeeded"]);
 }
 
+/// Issue 4: a device that comes back in the middle is told again; when it goes on by itself, that
+/// does not reach it later, when it has the version.
+#[tokio::test]
+async fn a_device_that_goes_on_is_not_told_when_it_is_done() {
+    let fleet = Fleet::of(1).await;
+    let first = fleet.online(0).await;
+    fleet.says(&first, "1.0").await;
+    let package = fleet.package("2.0").await;
+    fleet
+        .begin(fleet.campaign(&package, CampaignKind::Static))
+        .await;
+    fleet.walk().await;
+    assert_eq!(fleet.handed(&first).await, 1);
+    // It lost its connection, and fetches on.
+    let second = fleet.online(0).await;
+    fleet.says(&second, "1.0").await;
+    let hub = &fleet.stage.hub;
+    let waits = hub.commands_waiting(&second).await.unwrap();
+    assert_eq!(waits.len(), 1, "it is told again");
+    fleet.is_at(&second, 100).await;
+    // It starts again, with the version, before it was handed that.
+    let third = fleet.online(0).await;
+    assert_eq!(fleet.handed(&third).await, 0);
+}
+
+/// Issue 4: what waits for a connection that is gone, as after a server was killed, is not handed
+/// to a device before it said which version it has: it may have been told all the same.
+#[tokio::test]
+async fn a_device_that_comes_back_speaks_before_it_is_told() {
+    let fleet = Fleet::of(2).await;
+    let package = fleet.package("2.0").await;
+    let mut sessions = [fleet.online(0).await, fleet.online(1).await];
+    fleet
+        .begin(fleet.campaign(&package, CampaignKind::Static))
+        .await;
+    fleet.walk().await;
+    let hub = &fleet.stage.hub;
+    for (at, session) in sessions.iter_mut().enumerate() {
+        assert_eq!(hub.commands_waiting(session).await.unwrap().len(), 1);
+        fleet.stage.clock.move_by(1_000);
+        *session = fleet.online(at).await;
+        assert_eq!(hub.commands_waiting(session).await.unwrap().len(), 0);
+    }
+    fleet.says(&sessions[0], "2.0").await;
+    assert_eq!(fleet.handed(&sessions[0]).await, 0, "it has it");
+    fleet.says(&sessions[1], "1.0").await;
+    assert_eq!(fleet.handed(&sessions[1]).await, 1);
+    fleet.says(&sessions[1], "1.0").await;
+    assert_eq!(fleet.handed(&sessions[1]).await, 0, "once");
+
+    // What it said on a connection that it has left is heard late: it is told by what it says now.
+    fleet.stage.clock.move_by(1_000);
+    let late = fleet.online(1).await;
+    fleet.stage.clock.move_by(1_000);
+    let now = fleet.online(1).await;
+    fleet.says(&late, "1.0").await;
+    assert_eq!(fleet.handed(&now).await, 0);
+    fleet.says(&now, "2.0").await;
+    assert_eq!(fleet.handed(&now).await, 0);
+}
+
 /// [AL-4.2] 100 percent and another version than the one wanted is a failure; so is -1 to -4.
 #[tokio::test]
 async fn anything_else_is_a_failure() {
@@ -270,6 +331,33 @@ async fn failures_are_tried_again_with_growing_pauses() {
     fleet.says(&session, "2.0").await;
     fleet.walk().await;
     assert_eq!(fleet.counts(&campaign).await, [(Succeeded, 1)]);
+}
+
+/// Issue 4: a server that was away for longer than a device may take does not hold it against the
+/// device, which could not say anything meanwhile.
+#[tokio::test]
+async fn a_server_that_was_away_waits_for_devices_to_come_back() {
+    let fleet = Fleet::of(2).await;
+    let sessions = [fleet.online(0).await, fleet.online(1).await];
+    let package = fleet.package("2.0").await;
+    let mut new = fleet.campaign(&package, CampaignKind::Static);
+    new.timeout = Some(5);
+    let campaign = fleet.begin(new).await;
+    fleet.walk().await;
+    fleet.stage.clock.move_by(60 * 60_000);
+    let hub = fleet.stage.again(crate::stage::master(1)).await.unwrap();
+    hub.ota_walk(hub.now()).await.unwrap();
+    assert_eq!(fleet.counts(&campaign).await, [(Notified, 2)]);
+    hub.firmware_report(&sessions[0], WHOLE, "2.0")
+        .await
+        .unwrap();
+    fleet.stage.clock.move_by(2 * 60_000);
+    hub.ota_walk(hub.now()).await.unwrap();
+    assert_eq!(
+        fleet.counts(&campaign).await,
+        [(Succeeded, 1), (Failed, 1)],
+        "who is still silent has failed"
+    );
 }
 
 /// A minute has no more than its number, whenever it begins.
