@@ -23,13 +23,16 @@ const STORM: usize = 15_000;
 /// The same over TLS.
 const TLS_STORM: usize = 3_000;
 
-const SCENES: [&str; 11] = [
+const SCENES: [&str; 14] = [
     "idle",
     "flood",
     "pairs",
     "loop",
     "post",
     "paced",
+    "rrpc",
+    "gateway",
+    "campaign",
     "login",
     "ticket",
     "scale",
@@ -90,6 +93,18 @@ fn main() {
         }
         if wanted(&["id2"]) {
             scene::id2(&mut Muster::start(1, 1), &mut report).await;
+        }
+        if wanted(&["rrpc", "gateway", "campaign"]) {
+            let mut muster = Muster::start(FEW, FEW);
+            if wanted(&["rrpc"]) {
+                scene::rrpc(&mut muster, &mut report).await;
+            }
+            if wanted(&["gateway"]) {
+                scene::gateway(&muster, &mut report).await;
+            }
+            if wanted(&["campaign"]) {
+                scene::campaign(&muster, &mut report).await;
+            }
         }
         if wanted(&["login", "ticket", "scale", "start-storm"]) {
             let mut muster = Muster::start(many(), STORM);

@@ -1,17 +1,23 @@
 //! What is measured, one file for each kind of work.
 
+mod campaign;
+mod gateway;
 mod id2;
 mod idle;
 mod login;
 mod message;
 mod post;
+mod rrpc;
 mod start;
 
+pub(crate) use campaign::campaign;
+pub(crate) use gateway::gateway;
 pub(crate) use id2::id2;
 pub(crate) use idle::{IDLE, idle};
 pub(crate) use login::{login, scale, storm, ticket};
 pub(crate) use message::{flood, looped, pairs};
 pub(crate) use post::{paced, post};
+pub(crate) use rrpc::rrpc;
 pub(crate) use start::start;
 
 use crate::broker::cpu;

@@ -2,9 +2,13 @@
 
 use super::{Broker, Door, USERS, mosquitto::password_file, user};
 use serde_json::Value;
-use std::{net::SocketAddr, path::PathBuf, time::Instant};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Instant,
+};
 use tempfile::TempDir;
-use tests::{Server, mqtt::Login};
+use tests::{Server, mqtt::Login, server::Key};
 
 /// A device of the product.
 pub(crate) struct Device {
@@ -18,7 +22,7 @@ pub(crate) struct Muster {
     pub(crate) product: String,
     /// Those that log in; there may be more.
     pub(crate) devices: Vec<Device>,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 /// Devices that are made in one call at most.
@@ -80,12 +84,32 @@ impl Muster {
             server,
             product,
             devices,
-            _folder: folder,
+            folder,
         }
     }
 
     pub(crate) fn server(&mut self) -> &mut Server {
         &mut self.server
+    }
+
+    /// Runs a command of the program against this server.
+    pub(crate) fn cli(&self, words: &[&str]) -> Value {
+        self.server.cli(words)
+    }
+
+    /// An access key of the account.
+    pub(crate) fn key(&mut self) -> Key {
+        self.server.key()
+    }
+
+    /// Where applications call.
+    pub(crate) fn http(&self) -> SocketAddr {
+        self.server.address("http")
+    }
+
+    /// The folder around the data folder, which goes with it.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     pub(crate) fn tls_folder(&self) -> PathBuf {
