@@ -17,6 +17,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("device", &["credential", "wire"]),
     ("device-c", &["credential", "device"]),
     ("scan", &["credential"]),
+    ("simulate", &["credential", "wire"]),
     ("store", &["model"]),
     ("postgres", &["model"]),
     ("hub", &["credential", "model"]),
@@ -32,6 +33,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "model",
             "postgres",
             "scan",
+            "simulate",
             "store",
             "wire",
         ],
@@ -43,8 +45,11 @@ const OUTSIDE: &[&str] = &["tests", "benches", "xtask"];
 
 /// Words of vendors, with the rooms in whose code they may stand.
 const VENDOR_WORDS: &[(&str, &[&str])] = &[
-    ("/sys/", &["aliyun", "device"]),
-    ("securemode", &["aliyun", "credential", "device"]),
+    ("/sys/", &["aliyun", "device", "simulate"]),
+    (
+        "securemode",
+        &["aliyun", "credential", "device", "simulate"],
+    ),
     ("iotToken", &["aliyun", "device"]),
     ("X-Auth-Token", &["huawei"]),
     ("TC3-", &["tencent", "credential"]),

@@ -19,6 +19,7 @@ mod plain;
 mod product;
 mod run;
 mod scan;
+mod simulate;
 mod table;
 mod thing;
 mod topo;
@@ -162,6 +163,8 @@ enum Command {
     Vulns(fleet::Vulns),
     /// Say what a firmware image holds and what is wrong with it.
     Scan(scan::Scan),
+    /// Play devices that are not there: log in, post, answer, upgrade, and fail where wanted.
+    Simulate(Box<simulate::Simulate>),
     /// Say what is wrong with this set-up, and how to mend it.
     Doctor,
     /// Say whether the server can do its work, and why not; exit code 1 when it cannot.
@@ -324,6 +327,7 @@ fn dispatch(desk: &mut Desk, command: Command) -> Result<ExitCode, Failure> {
         Command::Fleet(command) => fleet::run(desk, command)?,
         Command::Vulns(command) => fleet::run_vulns(desk, command)?,
         Command::Scan(order) => return scan::run(desk, order),
+        Command::Simulate(order) => return simulate::run(desk, &order),
         Command::Export(export) => transfer::export(desk, export)?,
         Command::Import(import) => transfer::import(desk, import)?,
         Command::Version => version(desk)?,

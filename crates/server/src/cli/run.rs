@@ -208,7 +208,7 @@ fn places(files: u64) -> usize {
 }
 
 /// Takes as many open files as the system lets this user have; every connection is one.
-fn more_files() -> Option<u64> {
+pub(super) fn more_files() -> Option<u64> {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
     let all = Rlimit {
