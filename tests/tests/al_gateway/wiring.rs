@@ -4,8 +4,9 @@ use crate::Yard;
 use serde_json::{Value, json};
 use tests::{Client, eventually, server::App};
 
-/// [AL-6.9] [AL-6.1] A gateway that knows nothing but the document reads its sub-devices over
-/// Modbus/TCP and OPC UA as an operator said, and posts for them; applications see the values.
+/// [AL-6.9] [AL-6.1] [001 6.7] A gateway that knows nothing but the document, which it is told of on
+/// `thing/model/config/push`, reads its sub-devices over Modbus/TCP and OPC UA as an operator said,
+/// and posts for them; applications see the values.
 #[test]
 fn a_gateway_reads_its_sub_devices_as_it_was_told() {
     let mut yard = Yard::open();

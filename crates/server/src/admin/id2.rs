@@ -411,6 +411,12 @@ fn id_of(text: &str) -> Result<Id, AdminError> {
         .ok_or_else(|| AdminError::bad_request("an identity has 24 characters of 0-9 and A-F"))
 }
 
+/// Read by hand, as the path's own reader would speak before the caller is proven.
+fn batch_number(text: &str) -> Result<u64, AdminError> {
+    text.parse()
+        .map_err(|_| AdminError::bad_request("a batch has a number"))
+}
+
 fn bytes(what: &str, text: &str) -> Result<Vec<u8>, AdminError> {
     hex::decode(text).map_err(|_| AdminError::bad_request(format!("{what} is no hex digits")))
 }
@@ -570,10 +576,11 @@ pub(super) async fn batch_list(Path(product): Path<String>, call: Call) -> Answe
     params(("product" = String, Path), ("number" = u64, Path)), request_body = BatchBody,
     responses((status = 200, body = BatchView), (status = "4XX", body = ErrorView)))]
 pub(super) async fn batch_set(
-    Path((product, number)): Path<(String, u64)>,
+    Path((product, number)): Path<(String, String)>,
     call: Call,
 ) -> Answer<BatchView> {
     let (key, permit) = of(&call, &product, "id2:SetBatch", true).await?;
+    let number = batch_number(&number)?;
     let body: BatchBody = call.read()?;
     let state = match body.state.as_str() {
         "released" => BatchState::Released,
@@ -590,10 +597,11 @@ pub(super) async fn batch_set(
     params(("product" = String, Path), ("number" = u64, Path)), request_body = FileBody,
     responses((status = 200, body = FileView), (status = "4XX", body = ErrorView)))]
 pub(super) async fn batch_file(
-    Path((product, number)): Path<(String, u64)>,
+    Path((product, number)): Path<(String, String)>,
     call: Call,
 ) -> Answer<FileView> {
     let (key, permit) = of(&call, &product, "id2:ExportBatch", true).await?;
+    let number = batch_number(&number)?;
     let body: FileBody = call.read()?;
     let certificate = body.certificate.as_bytes();
     let hub = &call.admin.hub;
