@@ -356,8 +356,8 @@ pub(super) async fn delete(Path(id): Path<String>, call: Call) -> Result<StatusC
 #[utoipa::path(get, path = "/scans/{scan}/report", tag = "scan", params(("scan" = String, Path), ReportQuery),
     responses((status = 200, body = ReportView), (status = "4XX", body = ErrorView)))]
 pub(super) async fn report(Path(id): Path<String>, call: Call) -> Answer<ReportView> {
-    let query: ReportQuery = call.query()?;
     let permit = allow(&call, "fss:QueryTaskReport", false).await?;
+    let query: ReportQuery = call.query()?;
     let hub = &call.admin.hub;
     let task = hub.scan_find(&permit, &id).await?;
     let format = Format::of_name(&query.format).ok_or_else(|| {

@@ -510,7 +510,7 @@ async fn a_product_with_a_model_and_devices() {
 async fn the_served_document_describes_the_routes() {
     let stage = Stage::open().await;
     let served = request(stage.clear().await, "GET", "/api/v1/openapi.json", "", "").await;
-    let mut operations = BTreeSet::new();
+    let (mut operations, mut loose) = (BTreeSet::new(), Vec::new());
     for (path, item) in served.body["paths"].as_object().unwrap() {
         for (method, operation) in item.as_object().unwrap() {
             assert!(operation["summary"].is_string() || operation["description"].is_string());
@@ -528,10 +528,13 @@ async fn the_served_document_describes_the_routes() {
                 "",
             )
             .await;
-            assert_eq!(told.status, 401, "{method} {path}: {}", told.text);
+            if told.status != 401 {
+                loose.push(format!("{method} {path}: {}", told.text));
+            }
             operations.insert((method, path.clone()));
         }
     }
+    assert!(loose.is_empty(), "no credential is asked for: {loose:#?}");
     assert!(operations.len() > 45, "{}", operations.len());
     let (_, document) = super::table().split_for_parts();
     assert_eq!(serde_json::to_value(document).unwrap(), served.body);
