@@ -119,7 +119,7 @@ mod as_name {
     use credential::id2::KeyType;
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
 
-    #[allow(clippy::trivially_copy_pass_by_ref)]
+    #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands it over so")]
     pub(super) fn serialize<S: Serializer>(kind: &KeyType, s: S) -> Result<S::Ok, S::Error> {
         s.serialize_str(kind.name())
     }
