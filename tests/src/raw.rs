@@ -15,11 +15,12 @@ pub use connect::{Connect, Will};
 pub use packet::{Message, Packet, kind};
 pub use property::{Props, id};
 
-use crate::PATIENCE;
+use crate::{PATIENCE, server::Server};
 use std::{
     collections::VecDeque,
     io::{ErrorKind, Read, Write},
     net::{Shutdown, SocketAddr, TcpStream},
+    sync::Arc,
 };
 
 /// Level of the protocol in CONNECT: 3.1.
@@ -42,6 +43,8 @@ pub struct Verdict {
 
 /// A connection.
 pub struct Raw {
+    /// The server runs for as long as one of its clients is held.
+    _server: Option<Arc<Server>>,
     stream: TcpStream,
     version: u8,
     input: Vec<u8>,
@@ -56,6 +59,7 @@ impl Raw {
         stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
         stream.set_nodelay(true).expect("a socket");
         Self {
+            _server: None,
             stream,
             version,
             input: Vec::new(),

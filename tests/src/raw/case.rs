@@ -63,12 +63,15 @@ impl Case {
 
     /// A connection that said nothing yet.
     pub fn open(&self) -> Raw {
-        Raw::open(self.server.address("plain"), self.version)
+        self.open_as(self.version)
     }
 
     /// A connection of another version.
     pub fn open_as(&self, version: u8) -> Raw {
-        Raw::open(self.server.address("plain"), version)
+        Raw {
+            _server: Some(Arc::clone(&self.server)),
+            ..Raw::open(self.server.address("plain"), version)
+        }
     }
 
     /// A client with a clean session.
