@@ -5,12 +5,23 @@
 
 use super::{digest::Hash, secret::Secret};
 use alloc::vec::Vec;
+use core::ops::RangeInclusive;
 use openssl::{
+    bn::BigNum,
     md::{Md, MdRef},
     pkey::{PKey, Private, Public},
     pkey_ctx::PkeyCtx,
     rsa::{Padding, Rsa},
 };
+use spki::{
+    ObjectIdentifier, SubjectPublicKeyInfoRef,
+    der::{Reader, SliceReader, asn1::UintRef},
+};
+
+/// RFC 8017, appendix C.
+const RSA_ENCRYPTION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
+/// Bits of a modulus that is read: a larger one only makes a server work.
+const SIZES: RangeInclusive<i32> = 512..=8_192;
 
 /// OpenSSL refused: the key is none, the cipher text does not fit it, or its memory is used up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,6 +29,18 @@ pub struct RsaError;
 
 impl From<openssl::error::ErrorStack> for RsaError {
     fn from(_: openssl::error::ErrorStack) -> Self {
+        RsaError
+    }
+}
+
+impl From<spki::Error> for RsaError {
+    fn from(_: spki::Error) -> Self {
+        RsaError
+    }
+}
+
+impl From<spki::der::Error> for RsaError {
+    fn from(_: spki::der::Error) -> Self {
         RsaError
     }
 }
@@ -34,7 +57,27 @@ impl RsaPublic {
     /// # Errors
     /// [`RsaError`] when it is no RSA key.
     pub fn from_der(der: &[u8]) -> Result<Self, RsaError> {
-        Ok(Self(PKey::from_rsa(Rsa::public_key_from_der(der)?)?))
+        // Not by OpenSSL: its decoder takes 80 times as long as the signature that is then verified.
+        let info = SubjectPublicKeyInfoRef::try_from(der)?;
+        if info.algorithm.oid != RSA_ENCRYPTION {
+            return Err(RsaError);
+        }
+        let bits = info.subject_public_key.as_bytes().ok_or(RsaError)?;
+        let mut reader = SliceReader::new(bits)?;
+        let (modulus, exponent) = reader.sequence(|key| {
+            let modulus: UintRef<'_> = key.decode()?;
+            let exponent: UintRef<'_> = key.decode()?;
+            Ok::<_, spki::der::Error>((modulus, exponent))
+        })?;
+        reader.finish()?;
+        let modulus = BigNum::from_slice(modulus.as_bytes())?;
+        let exponent = BigNum::from_slice(exponent.as_bytes())?;
+        let sound = SIZES.contains(&modulus.num_bits()) && modulus.is_bit_set(0);
+        if !sound || !exponent.is_bit_set(0) || !(2..=64).contains(&exponent.num_bits()) {
+            return Err(RsaError);
+        }
+        let key = Rsa::from_public_components(modulus, exponent)?;
+        Ok(Self(PKey::from_rsa(key)?))
     }
 
     /// Bytes of the modulus.
@@ -148,5 +191,50 @@ fn md(hash: Hash) -> Option<&'static MdRef> {
         Hash::Sha1 => Some(Md::sha1()),
         Hash::Sha256 => Some(Md::sha256()),
         Hash::Sm3 => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// [ID-7] What OpenSSL writes is read, and verifies what its private half signed.
+    #[test]
+    fn a_public_key_is_read_as_openssl_writes_it() {
+        let own = RsaPrivate::generate(1_024).expect("a key");
+        let public = own.public_der().expect("its public half");
+        let key = RsaPublic::from_der(&public).expect("it is read");
+        assert_eq!(key.size(), 128);
+        let digest = Hash::Sha256.of(&[b"said"]);
+        let mut signature = [0; 128];
+        own.sign(Hash::Sha256, digest.as_bytes(), &mut signature)
+            .expect("it signs");
+        assert!(key.verifies(Hash::Sha256, digest.as_bytes(), &signature));
+        signature[127] ^= 1;
+        assert!(!key.verifies(Hash::Sha256, digest.as_bytes(), &signature));
+        let cipher = key.encrypt(b"plain").expect("it encrypts");
+        let mut plain = [0; 128];
+        assert_eq!(own.decrypt(&cipher, &mut plain), Ok(5));
+    }
+
+    #[test]
+    fn what_is_no_rsa_key_is_refused() {
+        let own = RsaPrivate::generate(1_024).expect("a key");
+        let whole = own.public_der().expect("its public half");
+        for len in 0..whole.len() {
+            assert!(RsaPublic::from_der(&whole[..len]).is_err(), "{len}");
+        }
+        assert!(RsaPublic::from_der(&[&whole[..], b"\0"].concat()).is_err());
+        // Every byte altered: an error or another key, never a panic.
+        for at in 0..whole.len() {
+            let mut altered = whole.clone();
+            altered[at] ^= 0x41;
+            let _ = RsaPublic::from_der(&altered);
+        }
+        let curve = openssl::ec::EcGroup::from_curve_name(openssl::nid::Nid::X9_62_PRIME256V1)
+            .and_then(|group| openssl::ec::EcKey::generate(&group))
+            .and_then(|key| key.public_key_to_der())
+            .expect("a key of a curve");
+        assert!(RsaPublic::from_der(&curve).is_err());
     }
 }
