@@ -4,7 +4,8 @@
 //! Start reading at [`key`] (the kinds of keys, and the trait [`Key`] behind which any carrier may
 //! stand), then [`code`] (how a code is written), [`device`] (what the device does) and, with the
 //! feature `alloc`, [`server`] (what the server does). [`otp`] brings an identity to a device that
-//! has none. Device and server share the one computation of [`key::signature`].
+//! has none; `keep` is for servers whose keys are used inside a token. Device and server share the
+//! one computation of [`key::signature`].
 //!
 //! Nothing here remembers: that a challenge is used once and a timestamp is not repeated is the
 //! caller's work, and so is everything about states, quotas and who may ask.
@@ -16,6 +17,8 @@
 
 pub mod code;
 pub mod device;
+#[cfg(feature = "alloc")]
+pub mod keep;
 pub mod key;
 pub mod keyed;
 pub mod otp;

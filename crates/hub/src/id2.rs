@@ -2,7 +2,8 @@
 //! themselves by a code which any server program may hand on.
 //!
 //! `setting` is what a product says of its identities, `proof` judges codes, `issue` gives
-//! identities out on demand and `batch` to a production line, `row` is what is kept of one.
+//! identities out on demand and `batch` to a production line, `row` is what is kept of one, `keep`
+//! where its key is.
 //!
 //! An identity, the number by which its product counts and the fingerprint of its device are
 //! entered together or not at all, and each under a condition; so no identity is given out twice,
@@ -11,6 +12,7 @@
 mod batch;
 mod examine;
 mod issue;
+mod keep;
 mod proof;
 mod row;
 mod setting;
@@ -18,16 +20,23 @@ mod setting;
 mod tests;
 
 pub use batch::{Batch, BatchState, Import};
-pub use credential::id2::{Id, KeyType};
+pub use credential::id2::{
+    Id, KeyType,
+    keep::{Keeper, Name},
+};
 pub use examine::Step;
 pub use issue::Provision;
+pub use keep::Keys;
 pub use proof::{ServerProof, Shown};
 pub use row::{Origin, Row, State, StateFilter};
 pub use setting::{Change, Codes, Licence, OnRepeat, Setting};
 
 use model::{error::Fault, id::Time};
 use parking_lot::Mutex;
-use std::collections::{HashMap, VecDeque};
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{Arc, OnceLock},
+};
 
 /// Challenges of one identity that are good at a time; the oldest goes first.
 const CHALLENGES: usize = 16;
@@ -40,6 +49,8 @@ const MINUTE: i64 = 60_000;
 pub(crate) struct Desk {
     /// Whoever counts: conditions would refuse all but one of those who do it at once.
     turn: tokio::sync::Mutex<()>,
+    /// The server's token, where it has one.
+    keeper: OnceLock<Arc<dyn Keeper>>,
     recent: Mutex<HashMap<Id, Recent>>,
 }
 

@@ -45,6 +45,8 @@ pub struct Config {
     pub api: Api,
     /// Where the key that seals all secrets comes from.
     pub master_key: MasterKey,
+    /// A token in which keys of identities (ID²) are used.
+    pub pkcs11: Pkcs11,
     /// Bounds of the product.
     pub limits: Limits,
     /// Bounds of the sockets.
@@ -285,6 +287,19 @@ pub struct MasterKey {
     pub env: Option<String>,
 }
 
+/// A PKCS#11 token: a hardware module, or what stands in for one. All three or none are set; with
+/// them, products that say nothing else keep the keys of new identities under a key of the token.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pkcs11 {
+    /// The token's library, such as `/usr/lib/softhsm/libsofthsm2.so`.
+    pub module: Option<PathBuf>,
+    /// The token's label.
+    pub token: Option<String>,
+    /// A file with the PIN of the token's user; read again whenever the token is opened.
+    pub pin_file: Option<PathBuf>,
+}
+
 /// Bounds that keep one client from harming the others. Times are in milliseconds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -457,6 +472,11 @@ impl Default for Config {
             master_key: MasterKey {
                 file: None,
                 env: None,
+            },
+            pkcs11: Pkcs11 {
+                module: None,
+                token: None,
+                pin_file: None,
             },
             limits: Limits::default(),
             sockets: Sockets {

@@ -159,6 +159,7 @@ pub(crate) fn examine(choices: &Choices) -> Report {
     trust::certificate(&patient, &mut report);
     trust::keys(&patient, &mut report);
     trust::clock(&patient, &mut report);
+    trust::token(&patient, &mut report);
     network::listeners(&patient, &mut report);
     network::plain(&patient, &mut report);
     network::files(&patient, &mut report);

@@ -25,6 +25,7 @@ mod scanner;
 mod serve;
 #[cfg(test)]
 mod stage;
+mod token;
 
 pub use config::Config;
 pub use first_start::FirstStart;

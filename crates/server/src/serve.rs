@@ -14,6 +14,7 @@ use crate::{
     plain,
     ready::{Phase, Ready},
     scanner::Scanner,
+    token::{Place, Token},
 };
 use access::{
     Access, Bounds, HttpService, Keep, Listener, Overflow, Security, Settings, Speaks, tls::Tls,
@@ -177,6 +178,10 @@ pub async fn start_with(
     let tls = Tls::new(&tls_settings).map_err(|error| StartError::Tls(error.to_string()))?;
     let tls = Arc::new(tls);
     let hub = Hub::open(ports.clone(), config.limits.clone(), master_key).await?;
+    if let Some(place) = Place::of(&config.pkcs11) {
+        // A token that is away stops nobody who does not need it.
+        hub.id2_keeper(Arc::new(Token::new(place)));
+    }
     let hub = Arc::new(hub);
 
     let reserved = reserve(&config).map_err(StartError::Listen)?;

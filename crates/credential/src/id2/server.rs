@@ -7,6 +7,7 @@ use super::{
     EXTRA_MAX, Id,
     code::{AuthCode, HARDENED, HashType, is_device_challenge},
     device::{self, DeviceError, Form, HARDENED_MAX},
+    keep::{Keeper, KeptKey, Name},
     key::{self, Key, KeyError, KeyType, SIGNATURE_MAX, SoftKey},
     keyed::{self, KEYED},
 };
@@ -15,7 +16,7 @@ use crate::crypto::{
     secret::{Secret, same},
     wrap::NONCE,
 };
-use alloc::{boxed::Box, format, string::String, vec, vec::Vec};
+use alloc::{boxed::Box, format, string::String, sync::Arc, vec, vec::Vec};
 use base64::{Engine, engine::general_purpose::STANDARD};
 
 #[cfg(feature = "curves")]
@@ -63,6 +64,8 @@ pub struct DeviceKey {
     /// Absent where the device alone has it.
     own: Option<Box<dyn Key + Send + Sync>>,
     public: Public,
+    /// Whether using it asks a token.
+    kept: bool,
 }
 
 enum Public {
@@ -89,24 +92,78 @@ impl DeviceKey {
             | KeyType::Aes256
             | KeyType::TripleDes112
             | KeyType::TripleDes168
-            | KeyType::Sm4 => DeviceKey::carried(Box::new(SoftKey::new(kind, material.expose())?)),
+            | KeyType::Sm4 => Ok(DeviceKey {
+                kind,
+                own: Some(Box::new(SoftKey::new(kind, material.expose())?)),
+                public: Public::Same,
+                kept: false,
+            }),
             KeyType::Rsa1024 | KeyType::Rsa2048 => Self::rsa(kind, material),
             KeyType::P256 | KeyType::Sm2 => Self::point(kind, material),
         }
     }
 
-    /// A symmetric key that stays in its carrier, such as a PKCS#11 token of the server.
+    /// A key that is used inside a token of the server. `public` is the public half of a key that is
+    /// not symmetric, as [`DeviceKey::new`] takes it: checking its codes asks no token.
     ///
     /// # Errors
-    /// [`KeyError::NotSupported`] when it is not symmetric.
-    pub fn carried(key: Box<dyn Key + Send + Sync>) -> Result<DeviceKey, KeyError> {
-        let kind = key.key_type();
-        kind.cipher().ok_or(KeyError::NotSupported)?;
-        Ok(DeviceKey {
-            kind,
-            own: Some(key),
-            public: Public::Same,
+    /// As [`DeviceKey::new`].
+    pub fn kept(
+        kind: KeyType,
+        keeper: Arc<dyn Keeper>,
+        name: Name,
+        wrapped: Vec<u8>,
+        public: Option<&Secret>,
+    ) -> Result<DeviceKey, KeyError> {
+        let mut key = match (kind.cipher(), public) {
+            (Some(_), _) => DeviceKey {
+                kind,
+                own: None,
+                public: Public::Same,
+                kept: true,
+            },
+            (None, Some(public)) => Self::new(kind, public)?,
+            (None, None) => return Err(KeyError::BadLength),
+        };
+        // A curve's key signs anew every time, so that no device could check the server by it.
+        if !matches!(kind, KeyType::P256 | KeyType::Sm2) {
+            key.kept = true;
+            key.own = Some(Box::new(KeptKey {
+                keeper,
+                name,
+                kind,
+                wrapped,
+            }));
+        }
+        Ok(key)
+    }
+
+    /// The public half of a private key that is not symmetric, as [`DeviceKey::new`] takes it; none
+    /// of a symmetric key, and of what is a public half already.
+    ///
+    /// # Errors
+    /// [`KeyError::BadLength`] when it is no key of this type.
+    pub fn public_half(kind: KeyType, material: &Secret) -> Result<Option<Secret>, KeyError> {
+        let key = DeviceKey::new(kind, material)?;
+        Ok(match key.public {
+            Public::Same => None,
+            #[cfg(feature = "openssl")]
+            Public::Rsa(_) => RsaPrivate::from_der(material.expose())
+                .and_then(|own| own.public_der())
+                .ok()
+                .map(Secret::new),
+            #[cfg(feature = "curves")]
+            Public::Point(point) => {
+                let private = material.expose().len() == curve::PRIVATE;
+                private.then(|| Secret::new(point.to_vec()))
+            }
         })
+    }
+
+    /// Whether using it may ask a token, and so takes its time.
+    #[must_use]
+    pub fn is_kept(&self) -> bool {
+        self.kept
     }
 
     #[cfg(feature = "openssl")]
@@ -127,6 +184,7 @@ impl DeviceKey {
             kind,
             own,
             public: Public::Rsa(public),
+            kept: false,
         })
     }
 
@@ -156,6 +214,7 @@ impl DeviceKey {
             kind,
             own: None,
             public: Public::Point(Box::new(point)),
+            kept: false,
         })
     }
 

@@ -3,7 +3,7 @@
 
 use super::{
     issue::{Fresh, licensed},
-    row::{OF, Origin, ROW, Row, State, StateFilter, of_product, secret},
+    row::{OF, Origin, ROW, Row, State, StateFilter, of_product},
     setting::{SETTING, Setting},
 };
 use crate::{
@@ -14,7 +14,7 @@ use crate::{
 use credential::{
     Secret,
     crypto::envelope,
-    id2::{Id, KeyType, server::DeviceKey},
+    id2::{Id, KeyType, keep::Name, server::DeviceKey},
 };
 use model::{
     error::{Fault, Id2Error},
@@ -111,6 +111,7 @@ impl Hub {
             return Err(Id2Error::BadRequest(text));
         }
         licensed(&setting, wanted)?;
+        let with = self.id2_with(setting.keys).await?;
         let number = self.ports.catalog.next("id2-batch").await?;
         let mut batch = Batch {
             number,
@@ -126,12 +127,17 @@ impl Hub {
             for _ in 0..AT_ONCE.min(wanted - batch.made) {
                 keys.push(self.id2_fresh(setting.kind).await?);
             }
-            batch = self.id2_batch_part(batch, keys).await?;
+            batch = self.id2_batch_part(batch, keys, with).await?;
         }
         Ok(batch)
     }
 
-    async fn id2_batch_part(&self, batch: Batch, keys: Vec<Fresh>) -> Result<Batch, Id2Error> {
+    async fn id2_batch_part(
+        &self,
+        batch: Batch,
+        keys: Vec<Fresh>,
+        with: Option<Name>,
+    ) -> Result<Batch, Id2Error> {
         let product = &batch.product;
         let _turn = self.id2.turn.lock().await;
         for _ in 0..TRIES {
@@ -146,7 +152,7 @@ impl Hub {
             });
             let origin = Origin::Batch(batch.number);
             let copies = copies.collect();
-            let entering = self.id2_enter(&mut setting, copies, &origin, State::Made)?;
+            let entering = self.id2_enter(&mut setting, copies, with, &origin, State::Made)?;
             let mut grown = batch.clone();
             grown.made += keys.len() as u64;
             let key = batch_key(batch.number);
@@ -296,6 +302,7 @@ impl Hub {
             let text = "1 to 500 identities are brought in at once";
             return Err(Id2Error::BadRequest(text.into()));
         }
+        let with = self.id2_with(setting.keys).await?;
         let now = self.now();
         let mut puts = Vec::with_capacity(2 * imports.len());
         for import in imports {
@@ -306,7 +313,7 @@ impl Hub {
                 let text = format!("the key of {id} is no {} key", import.kind.name());
                 return Err(Id2Error::BadRequest(text));
             }
-            let sealed = self.secret_seal(&secret(&id, import.kind), &import.material)?;
+            let closed = self.id2_closed(with.as_ref(), &id, import.kind, &import.material)?;
             let row = Row {
                 id: id.clone(),
                 product: product.clone(),
@@ -318,7 +325,8 @@ impl Hub {
                 activated: None,
                 until: None,
                 why: None,
-                sealed: Some(sealed.to_vec()),
+                sealed: Some(closed.sealed),
+                kept: closed.kept,
             };
             let of = of_product(product, &id);
             puts.push(put(ROW, id, &row, Expect::Absent)?);

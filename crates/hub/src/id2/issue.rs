@@ -3,7 +3,7 @@
 
 use super::{
     key_trouble,
-    row::{OF, Origin, PRINT, ROW, Row, State, of_product, secret},
+    row::{OF, Origin, PRINT, ROW, Row, State, of_product},
     setting::{CHIP, OnRepeat, SETTING, Setting, digest, hex},
 };
 use crate::{
@@ -16,6 +16,7 @@ use credential::{
     crypto::{digest::Hash, rsa::RsaPrivate},
     id2::{
         Id, KeyType, SoftKey,
+        keep::Name,
         key::CurveKey,
         otp::{self, OtpCode, OtpError, PROVISION_MAX, Session},
     },
@@ -109,8 +110,9 @@ impl Hub {
         let print = digest(opened.fingerprint());
         // Made before the turn, so that others do not wait for it.
         let fresh = self.id2_fresh(setting.kind).await?;
+        let with = self.id2_with(setting.keys).await?;
         let _turn = self.id2.turn.lock().await;
-        self.id2_otp_issue(permit, &product, &print, &opened.session, fresh)
+        self.id2_otp_issue(permit, &product, &print, &opened.session, fresh, with)
             .await
     }
 
@@ -121,6 +123,7 @@ impl Hub {
         print: &str,
         session: &Session,
         fresh: Fresh,
+        with: Option<Name>,
     ) -> Result<Provision, Id2Error> {
         let now = self.now();
         // Under a key, so that what is kept says nothing of the session.
@@ -162,7 +165,7 @@ impl Hub {
                 kind: fresh.kind,
                 material,
             }];
-            let mut entering = self.id2_enter(&mut setting, fresh, &origin, State::Issued)?;
+            let mut entering = self.id2_enter(&mut setting, fresh, with, &origin, State::Issued)?;
             let row = entering.rows.remove(0);
             let mark = Print {
                 id: row.id.clone(),
@@ -283,6 +286,7 @@ impl Hub {
         &self,
         setting: &mut Setting,
         fresh: Vec<Fresh>,
+        with: Option<Name>,
         origin: &Origin,
         state: State,
     ) -> Result<Entering, Id2Error> {
@@ -297,7 +301,7 @@ impl Hub {
             setting.issued += 1;
             let serial = u32::try_from(setting.serial).map_err(|_| Id2Error::QuotaUsedUp)?;
             let id = Id::issue(setting.vendor, setting.part, serial).to_string();
-            let sealed = self.secret_seal(&secret(&id, kind), &material)?;
+            let closed = self.id2_closed(with.as_ref(), &id, kind, &material)?;
             let row = Row {
                 id: id.clone(),
                 product: setting.product.clone(),
@@ -309,7 +313,8 @@ impl Hub {
                 activated: None,
                 until,
                 why: None,
-                sealed: Some(sealed.to_vec()),
+                sealed: Some(closed.sealed),
+                kept: closed.kept,
             };
             let of = of_product(&setting.product, &id);
             entering.puts.push(put(ROW, id, &row, Expect::Absent)?);

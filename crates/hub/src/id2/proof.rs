@@ -2,6 +2,7 @@
 //! code that is right uses up its challenge or its moment.
 
 use super::{
+    keep::aside,
     row::{ROW, Row, State},
     setting::{Codes, Setting, hex},
 };
@@ -121,7 +122,10 @@ impl Hub {
         let proven = self.id2_proven(permit, shown).await?;
         let extra = extra.map(str::as_bytes);
         let form = proven.form;
-        let code = proven.key.server_code(&shown.id, form, challenge, extra);
+        let key = &proven.key;
+        let code = aside(key.is_kept(), || {
+            key.server_code(&shown.id, form, challenge, extra)
+        });
         let code = code.map_err(|error| match error {
             ProveError::Challenge => Id2Error::BadDeviceChallenge,
             ProveError::Extra => Id2Error::BadServerExtra,
@@ -137,12 +141,14 @@ impl Hub {
             Form::Plain | Form::Hardened => {
                 let mut random = [0; 64];
                 self.ports.random.fill(&mut random);
-                (key.encrypt(data, &random), key.key_type().plain_max())
+                let closed = aside(key.is_kept(), || key.encrypt(data, &random));
+                (closed, key.key_type().plain_max())
             }
             Form::Keyed => {
                 let mut nonce = [0; NONCE];
                 self.ports.random.fill(&mut nonce);
-                (key.encrypt_keyed(id, data, &nonce), Some(PLAIN_MAX))
+                let closed = aside(key.is_kept(), || key.encrypt_keyed(id, data, &nonce));
+                (closed, Some(PLAIN_MAX))
             }
         };
         closed.map_err(|error| match error {
@@ -259,7 +265,8 @@ pub(super) fn unwrapped(
     let (text, form) = if let Some(inner) = DeviceKey::unkeyed(code) {
         (inner.to_owned(), Form::Keyed)
     } else if DeviceKey::is_hardened(code) {
-        (key.unharden(code).map_err(key_error)?, Form::Hardened)
+        let inner = aside(key.is_kept(), || key.unharden(code));
+        (inner.map_err(key_error)?, Form::Hardened)
     } else {
         (code.to_owned(), Form::Plain)
     };
@@ -284,10 +291,10 @@ pub(super) fn verified(
     legacy: bool,
 ) -> Result<(), Id2Error> {
     let extra = shown.extra.map(str::as_bytes);
-    let verified = match form {
+    let verified = aside(key.is_kept(), || match form {
         Form::Plain | Form::Hardened => key.verify(&shown.id, code, extra, legacy),
         Form::Keyed => key.verify_keyed(&shown.id, code, extra),
-    };
+    });
     verified.map_err(verify_error)
 }
 

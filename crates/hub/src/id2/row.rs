@@ -1,15 +1,16 @@
 //! What is kept of one identity, and its life.
 
-use super::{as_base64, as_name, key_trouble};
+use super::{
+    as_base64, as_name,
+    keep::{Kept, Keys},
+    key_trouble,
+};
 use crate::{
     Hub,
     account::Permit,
     document::{Document, TRIES, busy, put, remove},
 };
-use credential::{
-    Secret,
-    id2::{Id, KeyType, server::DeviceKey},
-};
+use credential::id2::{Id, KeyType};
 use model::{
     account::Resource,
     archive,
@@ -115,6 +116,9 @@ pub struct Row {
     /// The key, sealed. None after a registry was moved here: then it is among the secrets.
     #[serde(with = "as_base64", skip_serializing_if = "Option::is_none", default)]
     pub(super) sealed: Option<Vec<u8>>,
+    /// Where the key can be used, when that is in a token alone.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(super) kept: Option<Kept>,
 }
 
 /// Which identities are listed.
@@ -139,6 +143,14 @@ impl Row {
             State::Made => Err(Id2Error::NotDelivered),
             State::Issued if !self_activating => Err(Id2Error::NotActivated),
             State::Issued | State::Active => Ok(()),
+        }
+    }
+
+    /// Where its key is kept.
+    pub fn keys(&self) -> Keys {
+        match self.kept {
+            Some(_) => Keys::Token,
+            None => Keys::Database,
         }
     }
 
@@ -310,22 +322,6 @@ impl Hub {
             return Err(Id2Error::NotOwned);
         }
         Ok(row)
-    }
-
-    /// The key of an identity, ready to work with.
-    pub(super) async fn id2_key(&self, row: &Row) -> Result<DeviceKey, Fault> {
-        let material = self.id2_material(row).await?;
-        DeviceKey::new(row.kind, &material).map_err(|_| key_trouble("it is not of its kind"))
-    }
-
-    pub(super) async fn id2_material(&self, row: &Row) -> Result<Secret, Fault> {
-        match &row.sealed {
-            Some(sealed) => self.vault.open(&row.secret(), sealed),
-            None => self
-                .secret_open(&row.secret())
-                .await?
-                .ok_or_else(|| key_trouble("it is gone")),
-        }
     }
 
     /// A row of the registry on its way into an export, and the key that has to be sealed anew.

@@ -1,7 +1,7 @@
 //! What a product says of its identities: codes of its vendor and of itself, the licence, the token
 //! with which devices ask for one.
 
-use super::{as_name, row::of_product};
+use super::{as_name, keep::Keys, row::of_product};
 use crate::{
     Hub,
     account::Permit,
@@ -83,6 +83,9 @@ pub struct Setting {
     /// Keys of new identities.
     #[serde(with = "as_name")]
     pub kind: KeyType,
+    /// Where the keys of new identities are kept.
+    #[serde(default)]
+    pub keys: Keys,
     /// What may be issued.
     pub licence: Option<Licence>,
     /// What was issued.
@@ -118,6 +121,8 @@ pub struct Change {
     pub on: Option<bool>,
     /// Keys of new identities.
     pub kind: Option<KeyType>,
+    /// Where the keys of new identities are kept.
+    pub keys: Option<Keys>,
     /// What may be issued; `Some(None)` takes the licence away.
     pub licence: Option<Option<Licence>>,
     /// Whether devices may ask for an identity.
@@ -168,6 +173,7 @@ impl Setting {
         }
         set(&mut self.on, change.on.as_ref());
         set(&mut self.kind, change.kind.as_ref());
+        set(&mut self.keys, change.keys.as_ref());
         set(&mut self.licence, change.licence.as_ref());
         set(&mut self.otp, change.otp.as_ref());
         set(&mut self.repeat, change.repeat.as_ref());
@@ -259,6 +265,7 @@ impl Hub {
                         vendor,
                         part,
                         kind: KeyType::Aes128,
+                        keys: self.id2.keys(),
                         licence: None,
                         issued: 0,
                         serial: 0,
@@ -278,12 +285,25 @@ impl Hub {
             };
             setting.apply(change);
             setting.check()?;
+            if change.keys == Some(Keys::Token) && self.id2.keys() != Keys::Token {
+                let text = "this server is set up without a token for keys (pkcs11.module)";
+                return Err(Id2Error::BadRequest(text.into()));
+            }
             puts.push(put(SETTING, product.to_string(), &setting, expect)?);
             if self.document_put(puts).await? {
                 return Ok(setting);
             }
         }
         Err(busy(SETTING).into())
+    }
+
+    /// Whether devices of a product may have identities.
+    ///
+    /// # Errors
+    /// Engine trouble.
+    pub async fn id2_is_on(&self, product: &ProductKey) -> Result<bool, Fault> {
+        let found = self.document::<Setting>(SETTING, product.as_str()).await?;
+        Ok(found.is_some_and(|found| found.value.on))
     }
 
     /// The setting of a product of the caller's account.

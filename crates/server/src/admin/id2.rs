@@ -12,8 +12,8 @@ use credential::Secret;
 use hub::{
     account::Permit,
     id2::{
-        Batch, BatchState, Change, Codes, Id, Import, KeyType, Licence, OnRepeat, Origin, Row,
-        Setting, Shown, State, StateFilter, Step,
+        Batch, BatchState, Change, Codes, Id, Import, KeyType, Keys, Licence, OnRepeat, Origin,
+        Row, Setting, Shown, State, StateFilter, Step,
     },
 };
 use model::{
@@ -48,6 +48,25 @@ enum CodesView {
     Keyed,
 }
 
+/// Where keys are kept.
+#[derive(Clone, Copy, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+enum KeysView {
+    /// In the database, sealed.
+    Database,
+    /// Under a wrapping key in the server's PKCS#11 token, where they are used.
+    Token,
+}
+
+impl From<Keys> for KeysView {
+    fn from(keys: Keys) -> Self {
+        match keys {
+            Keys::Database => Self::Database,
+            Keys::Token => Self::Token,
+        }
+    }
+}
+
 /// What is to change of a product's identities; what is left out stays. The first change lets the
 /// product have some.
 #[derive(Deserialize, ToSchema)]
@@ -58,6 +77,8 @@ struct SettingBody {
     /// Keys of new identities: `aes-128`, `aes-192`, `aes-256`, `3des-112`, `3des-168`, `sm4`,
     /// `rsa-1024`, `rsa-2048`, `p-256` or `sm2`.
     key_type: Option<String>,
+    /// Where keys of new identities are kept.
+    keys: Option<KeysView>,
     /// How many may be issued in all.
     licence: Option<u64>,
     /// When the licence is over: RFC 3339, or milliseconds; with `licence`.
@@ -91,6 +112,7 @@ pub(super) struct SettingView {
     /// The product's part.
     part: String,
     key_type: &'static str,
+    keys: KeysView,
     licence: Option<u64>,
     licence_until: Option<String>,
     issued: u64,
@@ -113,6 +135,7 @@ impl From<Setting> for SettingView {
             vendor: hex::encode_upper(setting.vendor),
             part: hex::encode_upper(setting.part),
             key_type: setting.kind.name(),
+            keys: setting.keys.into(),
             licence: setting.licence.map(|licence| licence.total),
             licence_until: setting.licence.and_then(|licence| licence.until).map(time),
             issued: setting.issued,
@@ -281,6 +304,8 @@ pub(super) struct IdentityView {
     id: String,
     product: String,
     key_type: &'static str,
+    /// Where the key is kept.
+    keys: KeysView,
     /// `made`, `issued`, `active`, `suspended`, `revoked` or `withdrawn`.
     state: &'static str,
     /// `demand`, `batch N` or `import`.
@@ -296,6 +321,7 @@ impl From<Row> for IdentityView {
         Self {
             product: row.product.to_string(),
             key_type: row.kind.name(),
+            keys: row.keys().into(),
             state: row.state.name(),
             origin: match row.origin {
                 Origin::Demand(_) => "demand".into(),
@@ -438,6 +464,10 @@ impl SettingBody {
         Ok(Change {
             on: self.on,
             kind: self.key_type.as_deref().map(kind_of).transpose()?,
+            keys: self.keys.map(|keys| match keys {
+                KeysView::Database => Keys::Database,
+                KeysView::Token => Keys::Token,
+            }),
             licence,
             otp: self.otp,
             repeat: self.repeat.map(|repeat| match repeat {

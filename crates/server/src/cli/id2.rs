@@ -211,6 +211,9 @@ pub(super) struct Setting {
     /// rsa-2048, p-256, sm2.
     #[arg(long)]
     key_type: Option<String>,
+    /// Where keys of new identities are kept.
+    #[arg(long)]
+    keys: Option<Keys>,
     /// How many may be issued in all.
     #[arg(long, value_name = "COUNT")]
     licence: Option<u64>,
@@ -247,6 +250,14 @@ pub(super) struct Setting {
 }
 
 #[derive(Clone, Copy, ValueEnum)]
+enum Keys {
+    /// In the database, sealed.
+    Database,
+    /// Under a wrapping key in the server's PKCS#11 token, where they are used.
+    Token,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
 enum Repeat {
     /// That its fingerprint was seen.
     Reject,
@@ -270,6 +281,7 @@ const SETTING: &[(&str, &str)] = &[
     ("Vendor", "vendor"),
     ("Product part", "part"),
     ("Key type", "key_type"),
+    ("Keys are in", "keys"),
     ("Licence", "licence"),
     ("Licence until", "licence_until"),
     ("Issued", "issued"),
@@ -298,6 +310,7 @@ const IDENTITY: &[(&str, &str)] = &[
     ("ID²", "id"),
     ("Product key", "product"),
     ("Key type", "key_type"),
+    ("Keys are in", "keys"),
     ("State", "state"),
     ("Origin", "origin"),
     ("Created", "created"),
@@ -318,7 +331,12 @@ impl Setting {
             Codes::Hardened => "hardened",
             Codes::Keyed => "keyed",
         });
+        let keys = self.keys.map(|keys| match keys {
+            Keys::Database => "database",
+            Keys::Token => "token",
+        });
         let all = [
+            ("keys", json!(keys)),
             ("on", json!(switch(self.enabled))),
             ("key_type", json!(self.key_type)),
             ("licence", json!(self.licence)),

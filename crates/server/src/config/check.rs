@@ -116,6 +116,11 @@ pub(super) fn advice(key: &str) -> &'static str {
         "log.level" => {
             "write \"error\", \"warn\", \"info\", \"debug\" or \"trace\", or by room: \"info,access=debug\""
         }
+        "pkcs11.module" => {
+            "write the path of the token's library, such as \"/usr/lib/softhsm/libsofthsm2.so\""
+        }
+        "pkcs11.token" => "write the token's label, 1 to 32 characters in quotes",
+        "pkcs11.pin_file" => "write the path of a file that holds the PIN, in quotes",
         "master_key.env" => "write the name of an environment variable that holds 64 hex digits",
         "listen.plain.tls" => "write \"off\", \"on\" or \"recognised\"",
         "listen.plain.refuse" => "write topic filters, such as refuse = [\"secret/#\"]",
@@ -204,6 +209,7 @@ pub(super) fn check(loaded: &Loaded, choices: &Choices) -> Vec<Problem> {
     tls(&mut check);
     public(&mut check);
     master_key(&mut check, choices);
+    pkcs11(&mut check);
     database(&mut check, choices);
     limits(&mut check);
     if config.ready.drain > 600_000 {
@@ -439,6 +445,32 @@ fn master_key(check: &mut Check<'_>, choices: &Choices) {
     }
 }
 
+fn pkcs11(check: &mut Check<'_>) {
+    let pkcs11 = check.loaded.config.pkcs11.clone();
+    let set = [
+        ("pkcs11.module", pkcs11.module.is_some()),
+        ("pkcs11.token", pkcs11.token.is_some()),
+        ("pkcs11.pin_file", pkcs11.pin_file.is_some()),
+    ];
+    if let Some((there, _)) = set.iter().find(|(_, is)| *is) {
+        for (missing, _) in set.iter().filter(|(_, is)| !is) {
+            check.wrong(missing, format!("is missing, but {there} is set"));
+        }
+    }
+    if let Some(module) = &pkcs11.module {
+        check.file("pkcs11.module", module);
+    }
+    if let Some(file) = &pkcs11.pin_file {
+        check.file("pkcs11.pin_file", file);
+    }
+    if pkcs11
+        .token
+        .is_some_and(|label| label.is_empty() || label.len() > 32)
+    {
+        check.wrong("pkcs11.token", "is no label");
+    }
+}
+
 fn database(check: &mut Check<'_>, choices: &Choices) {
     let postgres = check.loaded.config.postgres.clone();
     match (&postgres.password_file, &postgres.password_env) {
@@ -670,6 +702,15 @@ mod tests {
             ("[ready]\ndrain = 3600000\n", "at most 600000"),
             ("[ready]\nroom = -1\n", "write bytes"),
             ("[master_key]\nenv = \"NO_SUCH\"\n", "openssl rand -hex 32"),
+            (
+                "[pkcs11]\ntoken = \"bench\"\n",
+                "pkcs11.module (default): is missing, but pkcs11.token is set",
+            ),
+            (
+                "[pkcs11]\npin_file = \"/nowhere/pin\"\n",
+                "/nowhere/pin cannot be read",
+            ),
+            ("[pkcs11]\ntoken = \"\"\n", "1 to 32 characters"),
             ("[listen\n", "is not TOML"),
             (
                 "[listen.plain]\noff = false\n",

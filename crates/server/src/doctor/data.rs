@@ -2,10 +2,15 @@
 
 use super::{Patient, Report};
 use crate::{
+    config::Config,
     engine::{self, SystemRandom, WallClock},
     first_start,
+    token::{Place, Token},
 };
-use hub::Hub;
+use hub::{
+    Hub,
+    id2::{Keeper, Name},
+};
 use model::{
     error::Fault,
     id::{Position, Time},
@@ -122,6 +127,25 @@ pub(super) fn master_key(patient: &Patient, report: &mut Report) {
     }
 }
 
+/// Whether the token has the key under which keys of identities lie.
+fn kept_keys(config: &Config, name: &Name, report: &mut Report) {
+    let mend =
+        "set [pkcs11] to the token in which these identities were made, or restore a copy of it";
+    match Place::of(&config.pkcs11).map(|place| Token::new(place).has(name)) {
+        Some(Ok(true)) => {}
+        Some(Ok(false)) => {
+            let found = "has not the key under which keys of identities lie";
+            report.fail("token", found, mend);
+        }
+        // Said already, with its cure.
+        Some(Err(_)) => {}
+        None => {
+            let found = "keys of identities lie in a token, and none is set up";
+            report.fail("token", found, mend);
+        }
+    }
+}
+
 /// Whether the database that the configuration names can be used.
 pub(super) fn database(patient: &Patient, report: &mut Report) {
     let asked = match engine::database(&patient.config) {
@@ -235,7 +259,15 @@ fn engines_of_folder(patient: &Patient, report: &mut Report) {
         let hub = Hub::open(ports, config.limits.clone(), key)
             .await
             .map_err(|error| error.to_string())?;
-        hub.audit_verify(None).await.map_err(|fault| fault.context)
+        let wrapping = hub.id2_wrapping().await.map_err(|fault| fault.context)?;
+        let check = hub.audit_verify(None).await;
+        Ok::<_, String>((check.map_err(|fault| fault.context)?, wrapping))
+    });
+    let check = check.map(|(check, wrapping)| {
+        if let Some(name) = wrapping {
+            kept_keys(config, &name, report);
+        }
+        check
     });
     match check {
         Ok(check) => match (check.broken, check.head) {

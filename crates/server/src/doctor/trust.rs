@@ -2,7 +2,11 @@
 //! on.
 
 use super::{Patient, Report};
-use crate::{config::MinVersion, first_start};
+use crate::{
+    config::MinVersion,
+    first_start,
+    token::{Place, Token, TokenError},
+};
 use access::tls::Tls;
 use openssl::{
     asn1::Asn1Time,
@@ -149,6 +153,46 @@ pub(super) fn keys(patient: &Patient, report: &mut Report) {
     }
     if looked > 0 {
         report.ok("private keys", "are for their owner");
+    }
+}
+
+/// Whether keys of identities can be used in the token that the configuration names.
+pub(super) fn token(patient: &Patient, report: &mut Report) {
+    let Some(place) = Place::of(&patient.config.pkcs11) else {
+        return;
+    };
+    let Some(file) = &patient.config.pkcs11.pin_file else {
+        return;
+    };
+    if let Err(error) = Token::new(place).probe() {
+        let mend = match error {
+            TokenError::Library { .. } => "set pkcs11.module to the library of the token's maker",
+            TokenError::NoToken(_) => {
+                "plug the token in, or set pkcs11.token to a label that `pkcs11-tool -L` shows"
+            }
+            TokenError::PinFile { .. } => "let the user that the server runs as read it: chmod 600",
+            TokenError::Pin => {
+                "write the PIN of the token's user into pkcs11.pin_file; tokens lock after a few wrong ones"
+            }
+            TokenError::Mechanism => {
+                "use a token that can wrap keys with AES and padding (RFC 5649)"
+            }
+            TokenError::Away | TokenError::Says(_) => {
+                "look whether the token and what drives it work, with the tools of its maker"
+            }
+        };
+        report.fail("token", error.to_string(), mend);
+        return;
+    }
+    let mode = fs::metadata(file).map_or(0, |about| about.permissions().mode() & 0o777);
+    if mode & 0o027 != 0 {
+        report.warn(
+            "token",
+            format!("{} is open to other users (mode {mode:o})", file.display()),
+            format!("chmod 600 {}", file.display()),
+        );
+    } else {
+        report.ok("token", "opens with its PIN, and wraps keys");
     }
 }
 
