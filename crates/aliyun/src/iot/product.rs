@@ -9,9 +9,15 @@ use crate::codes::{
     business::{Business, Family},
     gateway::GatewayError,
 };
-use hub::product::{NewProduct, ProductView};
+use hub::{
+    account::Permit,
+    id2::Change,
+    product::{NewProduct, ProductView},
+};
 use model::{
     account::Resource,
+    error::{Id2Error, ProductError},
+    id::ProductKey,
     product::{DataFormat, NodeKind, Product, ProductState},
 };
 use serde_json::{Map, Value, json};
@@ -102,10 +108,16 @@ pub(super) const ROWS: &[Action] = &[
 
 async fn create(ask: &Ask<'_>) -> Answer {
     let permit = ask.any().await?;
-    let (product, secret) = ask.hub.product_create(&permit, wanted(ask)?).await?;
+    let (wanted, id2) = (wanted(ask)?, wants_id2(ask)?);
+    let (product, secret) = ask.hub.product_create(&permit, wanted).await?;
+    if id2 && let Err(error) = enable_id2(ask, &permit, &product.key).await {
+        // A product without the identities that were asked for would be in the way of the next try.
+        ask.hub.product_delete(&permit, &product.key).await?;
+        return Err(error);
+    }
     let mut data = described(&product);
     data.insert("ProductSecret".into(), secret.into());
-    data.insert("Id2".into(), false.into());
+    data.insert("Id2".into(), id2.into());
     fields(json!({ "ProductKey": product.key, "Data": data }))
 }
 
@@ -117,15 +129,6 @@ fn wanted(ask: &Ask<'_>) -> Result<NewProduct, Refusal> {
         return Err(Business::new(code, "the ProductName is empty").into());
     }
     let modelled = params.text("AliyunCommodityCode") == Some(SENIOR);
-    match params.text("AuthType").unwrap_or("secret") {
-        _ if params.boolean("Id2") == Some(true) => return Err(no_id2().into()),
-        "secret" => {}
-        "id2" => return Err(no_id2().into()),
-        other => {
-            let message = format!("devices cannot prove themselves with {other} here");
-            return Err(Business::new("iot.prod.CreateProductFailed", message).into());
-        }
-    }
     let node = match (params.integer("NodeType"), params.text("ProtocolType")) {
         (Some(0), None) => NodeKind::Device,
         (Some(0), Some(_)) => NodeKind::SubDevice,
@@ -166,9 +169,41 @@ fn wanted(ask: &Ask<'_>) -> Result<NewProduct, Refusal> {
     })
 }
 
-fn no_id2() -> Business {
-    let message = "devices cannot prove themselves with ID2 here";
-    Business::new("iot.prod.NotOpenID2Service", message)
+/// Whether devices of the product may have identities; a product whose devices prove themselves by
+/// them alone has them.
+fn wants_id2(ask: &Ask<'_>) -> Result<bool, Refusal> {
+    let said = ask.params.boolean("Id2");
+    match ask.params.text("AuthType").unwrap_or("secret") {
+        "secret" => Ok(said == Some(true)),
+        "id2" if said != Some(false) => Ok(true),
+        "id2" => {
+            let rule = "is false, but the AuthType is id2";
+            Err(GatewayError::Invalid {
+                name: "Id2".into(),
+                rule: rule.into(),
+            }
+            .into())
+        }
+        other => {
+            let message = format!("devices cannot prove themselves with {other} here");
+            Err(Business::new("iot.prod.CreateProductFailed", message).into())
+        }
+    }
+}
+
+async fn enable_id2(ask: &Ask<'_>, permit: &Permit, key: &ProductKey) -> Result<(), Refusal> {
+    let on = Change {
+        on: Some(true),
+        ..Change::default()
+    };
+    match ask.hub.id2_set(permit, key, &on).await {
+        Ok(_) => Ok(()),
+        Err(Id2Error::Fault(fault)) => Err(ProductError::Fault(fault).into()),
+        Err(error) => {
+            let code = "iot.prod.NotOpenID2Service";
+            Err(Business::new(code, error.to_string()).into())
+        }
+    }
 }
 
 async fn query(ask: &Ask<'_>) -> Answer {
@@ -187,9 +222,11 @@ async fn query(ask: &Ask<'_>) -> Answer {
         ProductState::Development => "DEVELOPMENT_STATUS",
         ProductState::Released => "RELEASE_STATUS",
     };
+    let id2 = ask.hub.id2_is_on(&key).await;
+    let id2 = id2.map_err(ProductError::from)?;
     for (name, value) in [
         ("Owner", true.into()),
-        ("Id2", false.into()),
+        ("Id2", id2.into()),
         ("ProductSecret", secret.into()),
         ("ProductStatus", state.into()),
         ("CategoryName", Value::Null),

@@ -88,8 +88,13 @@ async fn al_2_1_a_product_that_makes_no_sense_is_refused() {
             "iot.prod.InvalidNodeType",
         ),
         (
-            vec![("ProductName", "P"), ("NodeType", "0"), ("Id2", "true")],
-            "iot.prod.NotOpenID2Service",
+            vec![
+                ("ProductName", "P"),
+                ("NodeType", "0"),
+                ("AuthType", "id2"),
+                ("Id2", "false"),
+            ],
+            "InvalidParameter",
         ),
         (
             vec![
