@@ -94,7 +94,13 @@ impl Row {
         let peers: String = self
             .peers
             .iter()
-            .map(|peer| format!("  {} {:.2} ({:.2} x)", peer.name, peer.value, peer.ratio))
+            .map(|peer| {
+                let digits = if peer.ratio < 0.01 { 6 } else { 2 };
+                format!(
+                    "  {} {:.2} ({:.digits$} x)",
+                    peer.name, peer.value, peer.ratio
+                )
+            })
             .collect();
         let Self {
             name, value, unit, ..

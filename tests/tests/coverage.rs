@@ -16,9 +16,9 @@ const THERE: [&str; 51] = [
     "ID-9", "LK-1", "LK-2",
 ];
 
-/// The rows of the requirements, which lie beside the repository: `MUSTER_SHARED`, or the nearest
-/// folder `shared` on the way up.
-fn rows() -> BTreeSet<String> {
+/// A document of the specification, which lies beside the repository: in `MUSTER_SHARED`, or in the
+/// nearest folder `shared` on the way up.
+fn document(name: &str) -> (PathBuf, String) {
     let shared = std::env::var_os("MUSTER_SHARED").map(PathBuf::from);
     let shared = shared.or_else(|| {
         let mut folders = tests::root();
@@ -36,8 +36,14 @@ fn rows() -> BTreeSet<String> {
             tests::root().display()
         );
     };
-    let path = shared.join("spec/requirements.md");
+    let path = shared.join("spec").join(name);
     let text = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    (path, text)
+}
+
+/// The rows of the requirements.
+fn rows() -> BTreeSet<String> {
+    let (path, text) = document("requirements.md");
     let rows: BTreeSet<String> = text
         .lines()
         .filter_map(|line| line.strip_prefix("| ")?.split(" |").next())
@@ -312,4 +318,64 @@ fn every_section_that_a_test_bears_is_listed() {
             );
         }
     }
+}
+
+/// Errors of section 1.1.8 of document 000.
+const ID2_ERRORS: [u32; 36] = [
+    200, 12, 13, 14, 15, 16, 18, 21, 32, 33, 34, 35, 36, 37, 38, 39, 40, 41, 42, 43, 44, 45, 46,
+    47, 48, 49, 50, 51, 52, 53, 54, 55, 56, 57, 500, 700,
+];
+
+/// [ID-7] Every error of section 1.1.8 is told over HTTP in a test that bears the section.
+#[test]
+fn every_error_of_id2_is_reached() {
+    let code = test_code();
+    let blocks: Vec<&str> = code
+        .values()
+        .flat_map(|text| text.split("\n}\n"))
+        .filter(|block| block.contains("[000 1.1.8]"))
+        .collect();
+    let missing: Vec<_> = ID2_ERRORS
+        .iter()
+        .filter(|error| !blocks.iter().any(|block| names(block, **error)))
+        .collect();
+    assert!(missing.is_empty(), "no test reaches {missing:?}");
+}
+
+/// [ID-6] Every vector of section 9 of the specification of ID² stands in a test: all values, one by
+/// one, that are not inputs common to all.
+#[test]
+fn every_vector_of_id2_is_in_a_test() {
+    let (_, text) = document("id2.md");
+    let (_, vectors) = text.split_once("\n## 9. ").expect("section 9");
+    let (vectors, _) = vectors.split_once("\n## 10. ").expect("section 10");
+    let plain = |text: &str| -> String {
+        text.chars()
+            .filter(|c| !c.is_whitespace() && !matches!(c, '\\' | '"'))
+            .collect()
+    };
+    let code: String = test_code().values().map(|text| plain(text)).collect();
+    let mut missing = Vec::new();
+    let mut count = 0;
+    for part in vectors.split("\n**V").skip(1) {
+        let name = part.split("**").next().unwrap_or_default();
+        for value in part.split('`').skip(1).step_by(2) {
+            // The end of a code is what differs; numbers in words, names of files and the like are
+            // no values.
+            let value = value.rsplit('~').next().unwrap_or_default();
+            let is_value = value.len() >= 16
+                && value
+                    .bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || b"+/=".contains(&b));
+            if !is_value {
+                continue;
+            }
+            count += 1;
+            if !code.contains(value) {
+                missing.push((name.to_owned(), value.to_owned()));
+            }
+        }
+    }
+    assert!(count >= 47, "section 9 is not read: {count}");
+    assert!(missing.is_empty(), "in no test: {missing:#?}");
 }

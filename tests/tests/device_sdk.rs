@@ -1,6 +1,10 @@
 //! The device SDK for C against a running server.
 
-use std::{env, path::Path, process::Command};
+#[path = "../../crates/device-c/tests/c/compile.rs"]
+mod compile;
+
+use compile::{SANITIZERS, compile};
+use std::process::Command;
 use tests::{
     Server,
     mqtt::{Login, Mqtt},
@@ -13,46 +17,9 @@ use wire::mqtt::{ReasonCode, Version};
 #[test]
 fn the_login_of_a_c_program_lets_its_device_in() {
     let folder = tempfile::tempdir().expect("a folder");
-    let program = folder.path().join("sign_demo");
     let sdk = root().join("crates/device-c");
-    // By itself, as users build it; beside the server it would get features that it does not ask for.
-    let library = Path::new(env!("CARGO_TARGET_TMPDIR")).join("sdk");
-    let done = Command::new(env::var_os("CARGO").unwrap_or("cargo".into()))
-        .args(["build", "--quiet", "--locked", "--package", "device-c"])
-        .arg("--target-dir")
-        .arg(&library)
-        .current_dir(&sdk)
-        .output()
-        .expect("cargo runs the tests");
-    assert!(
-        done.status.success(),
-        "{}",
-        String::from_utf8_lossy(&done.stderr)
-    );
-    let done = Command::new("gcc")
-        .args(["-std=c99", "-Wall", "-Wextra", "-Werror"])
-        .arg("-I")
-        .arg(sdk.join("include"))
-        .arg(sdk.join("examples/sign_demo.c"))
-        .arg(library.join("debug/libmuster_device.a"))
-        .args([
-            "-lgcc_s",
-            "-lutil",
-            "-lrt",
-            "-lpthread",
-            "-lm",
-            "-ldl",
-            "-lc",
-            "-o",
-        ])
-        .arg(&program)
-        .output()
-        .expect("gcc is installed (tools/setup build)");
-    assert!(
-        done.status.success(),
-        "{}",
-        String::from_utf8_lossy(&done.stderr)
-    );
+    let files = ["examples/sign_demo.c"];
+    let program = compile(&sdk, folder.path(), "sign_demo", &files, SANITIZERS);
 
     let server = Server::start_with(&[]);
     let (product, _) = server.product("thermometer");

@@ -1,20 +1,26 @@
 //! ID² from outside: C programs of the device SDK, the program's command line, and a server that is
 //! killed while it gives identities out.
 
+#[path = "../../crates/device-c/tests/c/compile.rs"]
+mod compile;
+#[path = "../../crates/device-c/tests/c/demo.rs"]
+mod demo;
+
 use base64::{Engine, engine::general_purpose::STANDARD};
+use compile::{SANITIZERS, compile};
 use credential::id2::{
     Id, KeyType, SoftKey,
     device::{self, Form, Fresh},
     otp::{self, Session, Token},
 };
+use demo::Demo;
 use serde_json::Value;
 use std::{
     collections::BTreeSet,
     env,
-    io::{BufRead, BufReader, Read, Write},
+    io::{Read, Write},
     net::{SocketAddr, TcpStream},
-    path::{Path, PathBuf},
-    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
+    process::Command,
     sync::{Condvar, Mutex, mpsc::sync_channel},
     thread,
     time::SystemTime,
@@ -51,109 +57,15 @@ fn call(server: &mut Server, action: &str, params: &[(&str, &str)]) -> Result<Va
     }
 }
 
-/// The SDK's example program, under sanitizers.
-fn compiled(folder: &Path) -> PathBuf {
-    let sdk = root().join("crates/device-c");
-    // By itself, as users build it; beside the server it would get features that it does not ask for.
-    let library = Path::new(env!("CARGO_TARGET_TMPDIR")).join("sdk");
-    let done = Command::new(env::var_os("CARGO").unwrap_or("cargo".into()))
-        .args(["build", "--quiet", "--locked", "--package", "device-c"])
-        .arg("--target-dir")
-        .arg(&library)
-        .current_dir(&sdk)
-        .output()
-        .expect("cargo runs the tests");
-    let said = String::from_utf8_lossy(&done.stderr);
-    assert!(done.status.success(), "{said}");
-    let program = folder.join("id2_demo");
-    let done = Command::new("gcc")
-        .args(["-std=c99", "-Wall", "-Wextra", "-Werror", "-O1", "-g"])
-        .args(["-fsanitize=address,undefined", "-fno-sanitize-recover=all"])
-        .arg("-I")
-        .arg(sdk.join("include"))
-        .arg(sdk.join("examples/id2_demo.c"))
-        .arg(library.join("debug/libmuster_device.a"))
-        .args([
-            "-lgcc_s",
-            "-lutil",
-            "-lrt",
-            "-lpthread",
-            "-lm",
-            "-ldl",
-            "-lc",
-            "-o",
-        ])
-        .arg(&program)
-        .output()
-        .expect("gcc is installed (tools/setup build)");
-    let said = String::from_utf8_lossy(&done.stderr);
-    assert!(done.status.success(), "{said}");
-    program
-}
-
-/// A device: the C program with a folder of its own for its identity.
-struct Device {
-    program: PathBuf,
-    folder: TempDir,
-    /// Whether it speaks the keyed form.
-    keyed: bool,
-}
-
-impl Device {
-    fn new(program: &Path) -> Self {
-        Self {
-            program: program.into(),
-            folder: TempDir::new().expect("a folder"),
-            keyed: false,
-        }
-    }
-
-    fn start(&self, words: &[&str]) -> (Child, ChildStdin, BufReader<ChildStdout>) {
-        let mut command = Command::new(&self.program);
-        if self.keyed {
-            command.env("ID2_KEYED", "1");
-        }
-        let mut child = command
-            .args(words)
-            .env("MUSTER_DEVICE_DIR", self.folder.path())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("it was compiled");
-        let stdin = child.stdin.take().expect("a pipe");
-        let stdout = BufReader::new(child.stdout.take().expect("a pipe"));
-        (child, stdin, stdout)
-    }
-
-    /// What it prints; none when it fails.
-    fn says(&self, words: &[&str]) -> Option<String> {
-        let (mut child, _, mut stdout) = self.start(words);
-        let mut said = String::new();
-        stdout.read_to_string(&mut said).expect("text");
-        let status = child.wait().expect("it ends");
-        status.success().then(|| said.trim_end().to_owned())
-    }
-
-    /// Asks for something, gets the answer to it, and prints what it makes of it.
-    fn asks(&self, words: &[&str], answer: impl FnOnce(&str) -> String) -> Option<String> {
-        let (mut child, mut stdin, mut stdout) = self.start(words);
-        let mut line = String::new();
-        stdout.read_line(&mut line).expect("text");
-        writeln!(stdin, "{}", answer(line.trim_end())).expect("it reads");
-        let mut said = String::new();
-        stdout.read_to_string(&mut said).expect("text");
-        let status = child.wait().expect("it ends");
-        status.success().then(|| said.trim_end().to_owned())
-    }
-}
-
 /// [ID-1] [ID-2] [ID-3] [ID-4] [ID-5] [ID-6] From an empty bench to a device that proves itself: a C
 /// program with nothing is given an identity of each kind that goes over the air, proves itself in
 /// every mode, decrypts, and knows the server from another.
 #[test]
 fn a_c_program_with_nothing_becomes_a_device_that_proves_itself() {
     let folder = TempDir::new().expect("a folder");
-    let program = compiled(folder.path());
+    let sdk = root().join("crates/device-c");
+    let files = ["examples/id2_demo.c"];
+    let program = compile(&sdk, folder.path(), "id2_demo", &files, SANITIZERS);
     let mut server = Server::start();
     for (kind, keyed) in [
         ("aes-128", false),
@@ -175,7 +87,7 @@ fn a_c_program_with_nothing_becomes_a_device_that_proves_itself() {
         ];
         server.cli(&[&words[..], &["--key-type", kind]].concat());
         let token = text(&server.cli(&["id2", "token", &product]), "token");
-        let mut device = Device::new(&program);
+        let mut device = Demo::new(&program);
         assert_eq!(device.says(&["status"]).as_deref(), Some("no ID2"));
         let id = device.asks(&["otp", &token], |code| {
             let code = STANDARD.encode(hex::decode(code).expect("hex"));

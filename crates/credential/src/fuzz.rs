@@ -6,6 +6,7 @@ use crate::{
     id2::{
         AuthCode, Id, KeyType, ServerCode, SoftKey,
         device::{self, Form},
+        keyed::OVERHEAD,
         otp::{self, OtpCode, Token},
         server::DeviceKey,
     },
@@ -107,6 +108,37 @@ pub fn id2(data: &[u8]) {
         Err(device::DeviceError::ShortBuffer(need)) => assert!(need > 64 && need < data.len()),
         Err(_) => {}
     }
+}
+
+/// The keyed form, codes and data: what another identity's key proved is never believed, and what was
+/// altered never opens.
+pub fn id2_keyed(data: &[u8]) {
+    let key: [u8; 16] = core::array::from_fn(|at| 0x21 + at as u8);
+    let soft = SoftKey::new(KeyType::Aes128, &key).expect("the key has 16 bytes");
+    let server = DeviceKey::new(KeyType::Aes128, &Secret::new(key.to_vec()));
+    let server = server.unwrap_or_else(|_| unreachable!("the key has 16 bytes"));
+    let id = Id::issue([1; 3], [2; 3], 3);
+    let own = Id::parse(b"2122232425262728292A2B2C").expect("it is an identity");
+    if let Ok(text) = str::from_utf8(data) {
+        if let Some(Ok(code)) = DeviceKey::unkeyed(text).map(AuthCode::parse) {
+            assert!(server.verify_keyed(&id, &code, None).is_err());
+            // Whatever is believed is a code of 32 bytes that are the key's.
+            if server.verify_keyed(&own, &code, Some(b"abcd1234")).is_ok() {
+                assert!(code.signature.as_bytes().len() == 32 && code.mode.has_extra());
+            }
+        }
+        assert!(device::check_server(&soft, &id, Form::Keyed, text, b"c", None).is_err());
+        let _ = device::check_server(&soft, &own, Form::Keyed, text, b"67452301EFCDAB89", None);
+    }
+    let mut out = [0; 512];
+    assert!(device::decrypt_keyed(&soft, &id, data, &mut out).is_err());
+    match device::decrypt_keyed(&soft, &own, data, &mut out) {
+        Ok(len) => assert_eq!(len + OVERHEAD, data.len()),
+        Err(device::DeviceError::ShortBuffer(need)) => assert!(need > out.len()),
+        Err(_) => {}
+    }
+    let mut place = data.to_vec();
+    let _ = device::decrypt_keyed_in_place(&soft, &own, &mut place);
 }
 
 fn provisioning(data: &[u8]) {
@@ -221,6 +253,47 @@ mod tests {
                 &otp::decode_text(data).unwrap(),
             ],
             id2,
+        );
+    }
+
+    #[test]
+    fn the_keyed_form_holds() {
+        mutate(
+            &[
+                include_bytes!("../../../fuzz/seeds/id2_keyed/device"),
+                include_bytes!("../../../fuzz/seeds/id2_keyed/server"),
+                include_bytes!("../../../fuzz/seeds/id2_keyed/data"),
+            ],
+            id2_keyed,
+        );
+    }
+
+    /// The samples are what the key of the body makes, so that mutations begin behind every check.
+    #[test]
+    fn the_samples_of_the_keyed_form_are_believed() {
+        let key: [u8; 16] = core::array::from_fn(|at| 0x21 + at as u8);
+        let soft = SoftKey::new(KeyType::Aes128, &key).unwrap();
+        let server = DeviceKey::new(KeyType::Aes128, &Secret::new(key.to_vec()));
+        let server = server.ok().unwrap();
+        let id = Id::parse(b"2122232425262728292A2B2C").unwrap();
+        let fresh = device::Fresh::Timestamp("1512022279204");
+        let random = [0x01, 0x23, 0x45, 0x67, 0x89, 0xab, 0xcd, 0xef];
+        let mut out = [0; 256];
+        let extra: Option<&[u8]> = Some(b"abcd1234");
+        let len = device::auth_code(&soft, &id, Form::Keyed, fresh, extra, random, &mut out);
+        let code = server.server_code(&id, Form::Keyed, "67452301EFCDAB89", None);
+        let data = server.encrypt_keyed(&id, "hello id2", &[7; 12]);
+        assert_eq!(
+            [
+                &out[..len.unwrap()],
+                code.unwrap().as_bytes(),
+                &data.unwrap()
+            ],
+            [
+                &include_bytes!("../../../fuzz/seeds/id2_keyed/device")[..],
+                include_bytes!("../../../fuzz/seeds/id2_keyed/server"),
+                include_bytes!("../../../fuzz/seeds/id2_keyed/data"),
+            ]
         );
     }
 }

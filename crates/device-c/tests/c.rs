@@ -1,5 +1,11 @@
 //! The C interface from C: warnings are errors, address and undefined-behaviour sanitizers watch.
 
+#[path = "c/compile.rs"]
+mod compile;
+#[path = "c/demo.rs"]
+mod demo;
+
+use compile::{SANITIZERS, compile, library};
 use credential::{
     Secret,
     id2::{
@@ -9,92 +15,19 @@ use credential::{
         server::DeviceKey,
     },
 };
-use std::{
-    env, fs,
-    io::{BufRead, BufReader, Write},
-    path::{Path, PathBuf},
-    process::{Command, Stdio},
-    sync::OnceLock,
-};
+use demo::Demo;
+use std::{fs, path::Path, process::Command};
 use tempfile::TempDir;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The folder with `libmuster_device.a`, built as users build it: by itself. Beside the server,
-/// Cargo would give the crates below it features that the SDK does not ask for.
-fn library() -> &'static Path {
-    static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    BUILT.get_or_init(|| {
-        let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("sdk");
-        let done = Command::new(env::var_os("CARGO").unwrap_or("cargo".into()))
-            .args(["build", "--quiet", "--locked", "--package", "device-c"])
-            .arg("--target-dir")
-            .arg(&target)
-            .current_dir(root())
-            .output()
-            .expect("cargo runs the tests");
-        assert!(
-            done.status.success(),
-            "{}",
-            String::from_utf8_lossy(&done.stderr)
-        );
-        target.join("debug")
-    })
-}
-
-/// Compiles C files into a program, with sanitizers unless the flags say otherwise.
-fn compile(folder: &TempDir, name: &str, files: &[&str], flags: &[&str]) -> PathBuf {
-    let program = folder.path().join(name);
-    let done = Command::new("gcc")
-        .args([
-            "-std=c99",
-            "-Wall",
-            "-Wextra",
-            "-Werror",
-            "-pedantic",
-            "-O1",
-            "-g",
-        ])
-        .args(flags)
-        .arg("-I")
-        .arg(root().join("include"))
-        .args(files.iter().map(|file| root().join(file)))
-        .arg(library().join("libmuster_device.a"))
-        // What Rust's standard library asks for on Linux.
-        .args([
-            "-lgcc_s",
-            "-lutil",
-            "-lrt",
-            "-lpthread",
-            "-lm",
-            "-ldl",
-            "-lc",
-            "-o",
-        ])
-        .arg(&program)
-        .output()
-        .expect("gcc is installed (tools/setup build)");
-    assert!(
-        done.status.success(),
-        "{}",
-        String::from_utf8_lossy(&done.stderr)
-    );
-    program
-}
-
-const SANITIZERS: &[&str] = &[
-    "-fsanitize=address,undefined",
-    "-fno-sanitize-recover=all",
-    "-fno-omit-frame-pointer",
-];
-
 #[test]
 fn id_6_results_and_vectors_in_c_under_sanitizers() {
     let folder = TempDir::new().expect("a folder");
     let files = ["tests/c/host.c", "tests/c/results.c", "tests/c/vectors.c"];
-    let program = compile(&folder, "host", &files, SANITIZERS);
+    let program = compile(root(), folder.path(), "host", &files, SANITIZERS);
     let done = Command::new(program).output().expect("it was compiled");
     assert!(
         done.status.success(),
@@ -135,70 +68,25 @@ fn headers_stand_alone_in_c_and_in_cpp() {
     }
 }
 
-/// A demo device with a folder of its own.
-struct Demo {
-    program: PathBuf,
-    home: TempDir,
-}
-
-impl Demo {
-    fn new() -> Demo {
-        let home = TempDir::new().expect("a folder");
-        let program = compile(&home, "id2_demo", &["examples/id2_demo.c"], SANITIZERS);
-        Demo { program, home }
-    }
-
-    fn command(&self, words: &[&str]) -> Command {
-        let mut command = Command::new(&self.program);
-        command
-            .args(words)
-            .env("MUSTER_DEVICE_DIR", self.home.path().join("device"));
-        command
-    }
-
-    fn run(&self, words: &[&str]) -> String {
-        let done = self.command(words).output().expect("it was compiled");
-        assert!(
-            done.status.success(),
-            "{words:?}: {}",
-            String::from_utf8_lossy(&done.stderr)
-        );
-        String::from_utf8(done.stdout).expect("text").trim().into()
-    }
-
-    /// Runs a command that prints a line and waits for the answer to it.
-    fn ask(&self, words: &[&str], answer: impl FnOnce(&str) -> String) -> (bool, String) {
-        let mut child = self
-            .command(words)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("it was compiled");
-        let mut said = BufReader::new(child.stdout.take().expect("piped"));
-        let mut line = String::new();
-        said.read_line(&mut line).expect("a line");
-        let answer = answer(line.trim());
-        let mut stdin = child.stdin.take().expect("piped");
-        writeln!(stdin, "{answer}").expect("it reads");
-        drop(stdin);
-        let mut rest = String::new();
-        std::io::Read::read_to_string(&mut said, &mut rest).expect("text");
-        let good = child.wait().expect("it ends").success();
-        (good, rest.trim().into())
-    }
-}
-
 const TOKEN: &str = "i11iQLFQgzT2BRTWTVQ9B0BE0549A601";
 
 /// From an empty folder to mutual authentication, against the server's half of `credential`. [ID-5]
 #[test]
 fn id_6_the_demo_device_is_provisioned_and_proves_itself() {
-    let demo = Demo::new();
-    assert_eq!(demo.run(&["status"]), "no ID2");
+    let folder = TempDir::new().expect("a folder");
+    let files = ["examples/id2_demo.c"];
+    let demo = Demo::new(&compile(
+        root(),
+        folder.path(),
+        "id2_demo",
+        &files,
+        SANITIZERS,
+    ));
+    let run = |words: &[&str]| demo.says(words).expect("it succeeds");
+    assert_eq!(run(&["status"]), "no ID2");
     let id = Id::issue([1; 3], [2; 3], 77);
     let key = [9; 16];
-    let (good, said) = demo.ask(&["otp", TOKEN], |asked| {
+    let said = demo.asks(&["otp", TOKEN], |asked| {
         let blob = hex::decode(asked).expect("hex");
         let token = Token::parse(TOKEN.as_bytes()).unwrap_or_else(|_| unreachable!());
         let code = OtpCode::parse(&blob).expect("a code");
@@ -210,8 +98,8 @@ fn id_6_the_demo_device_is_provisioned_and_proves_itself() {
         let len = otp::provision(&opened.session, &id, &key, &mut data).expect("room");
         hex::encode(&data[..len])
     });
-    assert_eq!((good, said.as_str()), (true, id.as_str()));
-    assert_eq!(demo.run(&["status"]), id.as_str());
+    assert_eq!(said.as_deref(), Some(id.as_str()));
+    assert_eq!(run(&["status"]), id.as_str());
 
     let server = DeviceKey::new(KeyType::Aes128, &Secret::new(key.to_vec()));
     let server = server.unwrap_or_else(|_| panic!("16 bytes"));
@@ -221,14 +109,14 @@ fn id_6_the_demo_device_is_provisioned_and_proves_itself() {
         (&["timestamp", "1512022279204"], None),
         (&["timestamp", "1512022279204", "x"], Some(b"x")),
     ] {
-        let text = demo.run(words);
+        let text = run(words);
         let code = AuthCode::parse(&text).expect("a code");
         assert_eq!(server.verify(&id, &code, extra, false), Ok(()));
         // Its randomness is real.
-        assert_ne!(text, demo.run(words));
+        assert_ne!(text, run(words));
     }
     let data = server.encrypt("hello id2", &[0; 64]).expect("text");
-    assert_eq!(demo.run(&["decrypt", &hex::encode(data)]), "hello id2");
+    assert_eq!(run(&["decrypt", &hex::encode(data)]), "hello id2");
 
     for extra in [None, Some("srvextra")] {
         let words = ["mutual", extra.unwrap_or_default()];
@@ -238,10 +126,9 @@ fn id_6_the_demo_device_is_provisioned_and_proves_itself() {
                 .server_code(&id, Form::Plain, challenge, extra.map(str::as_bytes))
                 .expect("a challenge")
         };
-        let (good, said) = demo.ask(words, code);
-        assert_eq!((good, said.as_str()), (true, "it is the server"));
-        let (good, _) = demo.ask(words, |_| code("67452301EFCDAB89"));
-        assert!(!good, "a code over another challenge");
+        assert_eq!(demo.asks(words, code).as_deref(), Some("it is the server"));
+        let said = demo.asks(words, |_| code("67452301EFCDAB89"));
+        assert_eq!(said, None, "a code over another challenge");
     }
     // Only the owner may read what is kept, and the key is not in it as it is.
     use std::os::unix::fs::PermissionsExt;
@@ -258,7 +145,13 @@ fn id_6_the_demo_device_is_provisioned_and_proves_itself() {
 #[test]
 fn al_3_7_iot_sign_mqtt_from_c() {
     let folder = TempDir::new().expect("a folder");
-    let program = compile(&folder, "sign_demo", &["examples/sign_demo.c"], SANITIZERS);
+    let program = compile(
+        root(),
+        folder.path(),
+        "sign_demo",
+        &["examples/sign_demo.c"],
+        SANITIZERS,
+    );
     let run = |words: &[&str]| {
         let done = Command::new(&program)
             .args(words)
@@ -306,7 +199,7 @@ fn the_installed_sdk_is_found() {
     let sdk = root().join("../../tools/sdk");
     let done = Command::new(sdk)
         .arg(&prefix)
-        .env("MUSTER_SDK_LIBRARIES", library())
+        .env("MUSTER_SDK_LIBRARIES", library(root()))
         .output()
         .expect("tools/sdk runs");
     assert!(

@@ -105,3 +105,72 @@ fn headers_are_those_of_the_code() {
         assert_eq!(kept, made, "{name} is old: UPDATE_HEADERS=1 makes it anew");
     }
 }
+
+/// Every function of `id2_client.h` is called in `results.c` too early, with null pointers and with
+/// too little room, and the result is looked at. [ID-6]
+#[test]
+fn every_function_is_called_wrongly_in_every_way() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read = |name: &str| fs::read_to_string(folder.join(name)).expect("it is there");
+    let header = read("include/id2_client.h");
+    let calls: Vec<String> = read("tests/c/results.c")
+        .split("CALL(")
+        .skip(1)
+        .map(|call| call.split(';').next().unwrap_or_default().to_owned())
+        .collect();
+    let mut functions = 0;
+    for declared in header.split("\nirot_result_t ").skip(1) {
+        let (name, rest) = declared.split_once('(').expect("a function");
+        let (parameters, _) = rest.split_once(");").expect("a function");
+        functions += 1;
+        let told = |result: &str| {
+            let begin = format!("{name}(");
+            calls
+                .iter()
+                .any(|call| call.starts_with(&begin) && call.contains(result))
+        };
+        // Those that come before the start, or need none.
+        let early = ["init", "cleanup", "get_version"].iter().any(|end| {
+            name.strip_prefix("id2_client_")
+                .is_some_and(|rest| rest == *end)
+        });
+        // `muster_…` are refused while it runs.
+        assert!(
+            early || told("IROT_ERROR_GENERIC"),
+            "{name}: in the wrong order"
+        );
+        let pointers = parameters.contains('*');
+        assert!(
+            !pointers || told("IROT_ERROR_BAD_PARAMETERS"),
+            "{name}: null pointers"
+        );
+        let room = parameters.contains("_len") && parameters.contains("uint32_t *")
+            || parameters.contains("uint32_t *len");
+        assert!(
+            !room || told("IROT_ERROR_SHORT_BUFFER"),
+            "{name}: short buffers"
+        );
+        assert!(!early || told("IROT_SUCCESS"), "{name}");
+    }
+    assert_eq!(functions, 17);
+}
+
+/// The flash that `make firmware` measures is that of all functions.
+#[test]
+fn the_size_is_that_of_every_function() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read = |name: &str| fs::read_to_string(folder.join(name)).expect("it is there");
+    let named = read("tests/bare/size.c");
+    for header in ["id2_client.h", "muster_hal.h", "sign_api.h"] {
+        let text = read(&format!("include/{header}"));
+        let functions = text.lines().filter_map(|line| {
+            let line = line
+                .strip_prefix("irot_result_t ")
+                .or(line.strip_prefix("int32_t "))?;
+            line.split_once('(')
+        });
+        for (name, _) in functions {
+            assert!(named.contains(&format!("(any){name},")), "{name}");
+        }
+    }
+}

@@ -187,7 +187,7 @@ impl Bench {
 
 const ID: &str = "2122232425262728292A2B2C";
 
-/// [ID-1] Every kind of key, by challenge and by timestamp, with and without extra; what was changed
+/// [000 1.1.8] [ID-1] Every kind of key, by challenge and by timestamp, with and without extra; what was changed
 /// by one letter is not believed.
 #[tokio::test]
 async fn every_kind_of_key_proves_itself_in_every_mode() {
@@ -228,7 +228,7 @@ async fn every_kind_of_key_proves_itself_in_every_mode() {
     }
 }
 
-/// [ID-3] A challenge is good once, for its identity, for five minutes, and of seventeen the first
+/// [000 1.1.8] [ID-3] A challenge is good once, for its identity, for five minutes, and of seventeen the first
 /// is not any more.
 #[tokio::test]
 async fn a_challenge_is_good_once_for_one_identity_and_not_for_long() {
@@ -270,7 +270,7 @@ async fn a_challenge_is_good_once_for_one_identity_and_not_for_long() {
     assert_eq!(bench.verdict(&device.id, &code).await, 35);
 }
 
-/// [ID-1] Of many who show one code at once, one is believed.
+/// [000 1.1.8] [ID-1] Of many who show one code at once, one is believed.
 #[tokio::test(flavor = "multi_thread")]
 async fn of_many_who_show_one_code_one_is_believed() {
     let bench = Bench::set().await;
@@ -288,7 +288,7 @@ async fn of_many_who_show_one_code_one_is_believed() {
     }
 }
 
-/// [ID-1] A timestamp may be fifteen minutes old and five ahead.
+/// [000 1.1.8] [ID-1] A timestamp may be fifteen minutes old and five ahead.
 #[tokio::test]
 async fn a_timestamp_is_good_within_its_window() {
     let bench = Bench::set().await;
@@ -312,7 +312,7 @@ async fn a_timestamp_is_good_within_its_window() {
     assert_eq!(bench.verdict(&device.id, &huge).await, 33);
 }
 
-/// [ID-1] The hardened form is taken beside the plain one, or alone where the product says so.
+/// [000 1.1.8] [ID-1] The hardened form is taken beside the plain one, or alone where the product says so.
 #[tokio::test]
 async fn a_product_may_take_hardened_codes_alone() {
     let bench = Bench::set().await;
@@ -331,7 +331,7 @@ async fn a_product_may_take_hardened_codes_alone() {
     assert_eq!(bench.verdict(&device.id, "99~AAAA").await, 14);
 }
 
-/// [ID-1] [ID-2] [ID-4] The keyed form, which has no ECB, is taken beside the others, or alone where
+/// [000 1.1.8] [ID-1] [ID-2] [ID-4] The keyed form, which has no ECB, is taken beside the others, or alone where
 /// the product says so; who speaks it is answered in it.
 #[tokio::test]
 async fn a_product_may_take_keyed_codes_alone() {
@@ -393,7 +393,7 @@ async fn a_product_may_take_keyed_codes_alone() {
     }
 }
 
-/// [ID-2] What is encrypted for a device is what it decrypts; what could become a signature is not
+/// [000 1.1.8] [ID-2] What is encrypted for a device is what it decrypts; what could become a signature is not
 /// encrypted, and a kind of key that cannot decrypt says so.
 #[tokio::test]
 async fn data_is_encrypted_for_the_device_that_proved_itself() {
@@ -432,7 +432,7 @@ async fn data_is_encrypted_for_the_device_that_proved_itself() {
     }
 }
 
-/// [ID-4] The server proves itself with the device's challenge and its own extra, in the form in
+/// [000 1.1.8] [ID-4] The server proves itself with the device's challenge and its own extra, in the form in
 /// which the device spoke.
 #[tokio::test]
 async fn device_and_server_prove_themselves_to_each_other() {
@@ -526,7 +526,7 @@ fn ask(token: &str, session: u8, print: &[u8]) -> (Token, Session, String) {
     (token, session, STANDARD.encode(&out[..len]))
 }
 
-/// [ID-5] From nothing to a device that proves itself; the same request gets the same answer, another
+/// [000 1.1.8] [ID-5] From nothing to a device that proves itself; the same request gets the same answer, another
 /// one of the same device does not; and `Remaining` counts what was issued.
 #[tokio::test]
 async fn a_device_that_has_nothing_is_given_an_identity() {
@@ -576,7 +576,7 @@ async fn a_device_that_has_nothing_is_given_an_identity() {
     }
 }
 
-/// [ID-5] [ID-7] Everything that keeps a device from getting one has its number.
+/// [000 1.1.8] [ID-5] [ID-7] Everything that keeps a device from getting one has its number.
 #[tokio::test]
 async fn a_device_that_gets_no_identity_is_told_why() {
     let bench = Bench::set().await;
@@ -694,7 +694,7 @@ async fn later_call(bench: &Bench, at: &str, code: &str) -> i64 {
     tree["Code"].as_i64().unwrap_or_else(|| panic!("{tree}"))
 }
 
-/// [ID-9] [ID-7] Where an identity stands decides before its code is looked at.
+/// [000 1.1.8] [ID-9] [ID-7] Where an identity stands decides before its code is looked at.
 #[tokio::test]
 async fn a_state_that_proves_nothing_has_its_number() {
     let bench = Bench::set().await;
@@ -784,7 +784,7 @@ async fn a_state_that_proves_nothing_has_its_number() {
     }
 }
 
-/// [ID-7] Whose it is, and how a request is written.
+/// [000 1.1.8] [ID-7] Whose it is, and how a request is written.
 #[tokio::test]
 async fn requests_that_make_no_sense_have_their_numbers() {
     let bench = Bench::set().await;
@@ -873,7 +873,7 @@ async fn requests_that_make_no_sense_have_their_numbers() {
     assert_eq!(bench.verdict(&device.id, &code).await, 200);
 }
 
-/// [ID-7] Too many calls about one identity are told to wait, and others are not.
+/// [000 1.1.8] [ID-7] Too many calls about one identity are told to wait, and others are not.
 #[tokio::test]
 async fn one_identity_cannot_keep_the_server_busy() {
     let bench = Bench::set().await;
@@ -891,7 +891,7 @@ async fn one_identity_cannot_keep_the_server_busy() {
     assert_eq!(bench.verdict(&device.id, "").await, 21);
 }
 
-/// [ID-8] Answers in XML and in JSON, the latter also in the form of the document's examples; the
+/// [000 1.1.8] [ID-8] Answers in XML and in JSON, the latter also in the form of the document's examples; the
 /// vendor's version, and others.
 #[tokio::test]
 async fn answers_have_the_forms_of_the_document() {
@@ -940,4 +940,45 @@ async fn answers_have_the_forms_of_the_document() {
         (&tree["Code"], &tree["Success"]),
         (&json!("200"), &json!("true"))
     );
+}
+
+/// [AL-2.1] [ID-9] A product that is made with `Id2` has identities from then on, as `QueryProduct`
+/// says, and one whose devices prove themselves by them alone has them without being told.
+#[tokio::test]
+async fn a_product_is_made_with_identities() {
+    let bench = Bench::set().await;
+    for (name, params, id2) in [
+        ("One", vec![("Id2", "true")], true),
+        ("Two", vec![("AuthType", "id2")], true),
+        ("Three", vec![("Id2", "false")], false),
+        ("Four", vec![], false),
+    ] {
+        let mut all = vec![("ProductName", name), ("NodeType", "0")];
+        all.extend(params);
+        let made = bench.stage.ok("CreateProduct", &all).await;
+        assert_eq!(made["Data"]["Id2"], id2, "{name}");
+        let key = text(&made["ProductKey"]);
+        let read = bench
+            .stage
+            .ok("QueryProduct", &[("ProductKey", &key)])
+            .await;
+        assert_eq!(read["Data"]["Id2"], id2, "{name}");
+        let key = ProductKey::parse(&key).expect("it is good");
+        let setting = bench.stage.hub.id2_setting(&bench.permit, &key).await;
+        assert_eq!(setting.is_ok_and(|setting| setting.on), id2, "{name}");
+    }
+    // Switched off, it is said so; and what is deleted leaves nothing.
+    let hub = &bench.stage.hub;
+    bench
+        .change(Change {
+            on: Some(false),
+            ..Change::default()
+        })
+        .await;
+    let params = [("ProductKey", bench.product.as_str())];
+    let read = bench.stage.ok("QueryProduct", &params).await;
+    assert_eq!(read["Data"]["Id2"], false);
+    bench.stage.ok("DeleteProduct", &params).await;
+    let gone = hub.id2_setting(&bench.permit, &bench.product).await;
+    assert!(gone.is_err());
 }

@@ -22,6 +22,7 @@ const any FUNCTIONS[] = {
   (any)id2_client_get_otp_auth_code,
   (any)id2_client_load_otp_data,
   (any)muster_harden_auth_codes,
+  (any)muster_key_auth_codes,
   (any)muster_set_hal,
   (any)muster_set_carrier,
   (any)IOT_Sign_MQTT,

@@ -134,6 +134,13 @@ static int arguments(void)
   CHECK(len == 256);
   CALL(id2_client_get_timestamp_auth_code("12a", NULL, 0, out, &len), IROT_ERROR_BAD_PARAMETERS);
   CALL(id2_client_get_timestamp_auth_code(NULL, NULL, 0, out, &len), IROT_ERROR_BAD_PARAMETERS);
+  CALL(id2_client_get_timestamp_auth_code("12", NULL, 0, NULL, &len), IROT_ERROR_BAD_PARAMETERS);
+  CALL(id2_client_get_timestamp_auth_code("12", NULL, 0, out, NULL), IROT_ERROR_BAD_PARAMETERS);
+  CALL(id2_client_get_timestamp_auth_code("12", NULL, 1, out, &len), IROT_ERROR_BAD_PARAMETERS);
+  CALL(id2_client_get_timestamp_auth_code("12", big, 513, out, &len), IROT_ERROR_EXCESS_DATA);
+  len = 255;
+  CALL(id2_client_get_timestamp_auth_code("12", NULL, 0, out, &len), IROT_ERROR_SHORT_BUFFER);
+  CHECK(len == 256);
   board_random_result = IROT_ERROR_COMMUNICATION;
   CALL(id2_client_get_timestamp_auth_code("12", NULL, 0, out, &len), IROT_ERROR_COMMUNICATION);
   board_random_result = IROT_SUCCESS;
@@ -187,6 +194,7 @@ static int arguments(void)
   len = 63;
   CALL(id2_client_get_secret("seed", out, &len), IROT_ERROR_SHORT_BUFFER);
   CHECK(len == 64);
+  CALL(id2_client_derive_key(NULL, out, 16), IROT_ERROR_BAD_PARAMETERS);
   CALL(id2_client_derive_key("seed", NULL, 16), IROT_ERROR_BAD_PARAMETERS);
   CALL(id2_client_derive_key("seed", out, 0), IROT_ERROR_BAD_PARAMETERS);
   CALL(id2_client_derive_key("seed", out, 33), IROT_ERROR_EXCESS_DATA);
@@ -235,6 +243,7 @@ static int carriers(void)
   /* Not while it runs. */
   CALL(muster_set_carrier(NULL), IROT_ERROR_GENERIC);
   CALL(muster_harden_auth_codes(true), IROT_ERROR_GENERIC);
+  CALL(muster_key_auth_codes(true), IROT_ERROR_GENERIC);
   CALL(id2_client_cleanup(), IROT_SUCCESS);
   carrier.sign = carrier_sign;
   CALL(muster_set_carrier(&carrier), IROT_SUCCESS);

@@ -49,6 +49,12 @@ static const struct vector VECTORS[] = {
   "2L87BDBb/KO37i2HMLB2eslqAh/daxM+hREiGsxv/y+1Av+BZLpHLXYm1t2rBkPn8H4yUimvHi00+ggy14I="
 #define SECRET "35EA365AAF3ADCE65C69E88FDABA60C70C01B7F7A9BFCA194E6E1DA48F85EF54"
 
+/* The keyed form, computed by another program (HMAC and AES-GCM of Python and OpenSSL). */
+#define KEYED "98~3~2~" DC "~" TIMESTAMP "~upfjXAPSRsQnOwPwMpo15tkdb6B9yKGYAjFhkArqy5M="
+#define KEYED_SERVER "98~10~2~" DC "~6R6xtlREHLFCm3Q56aBJ6p6lqG+7wI2/01yZXv/KFaw="
+#define KEYED_HELLO                                                                                \
+  "070707070707070707070707065cc768b25855425121f4c6fd482f88406a32c984fca88e4f"
+
 static uint32_t from_hex(const char *hex, uint8_t *out)
 {
   uint32_t n = 0;
@@ -166,6 +172,22 @@ int vectors(void)
   CHECK(is(out, len, HARDENED));
   CHECK(id2_client_cleanup() == IROT_SUCCESS);
   CHECK(muster_harden_auth_codes(false) == IROT_SUCCESS);
+
+  CHECK(muster_key_auth_codes(true) == IROT_SUCCESS);
+  CHECK(id2_client_init() == IROT_SUCCESS);
+  len = sizeof out;
+  CHECK(id2_client_get_timestamp_auth_code(TIMESTAMP, (const uint8_t *)"abcd1234", 8, out, &len) ==
+        IROT_SUCCESS);
+  CHECK(is(out, len, KEYED));
+  CHECK(id2_client_verify_server((const uint8_t *)KEYED_SERVER, sizeof KEYED_SERVER - 1,
+                                 (const uint8_t *)DC, 16, NULL, 0) == IROT_SUCCESS);
+  CHECK(id2_client_verify_server((const uint8_t *)SERVER, sizeof SERVER - 1, (const uint8_t *)DC,
+                                 16, NULL, 0) == IROT_ERROR_GENERIC);
+  CHECK(from_hex(KEYED_HELLO, out) == 37);
+  len = 9;
+  CHECK(id2_client_decrypt(out, 37, data, &len) == IROT_SUCCESS && is(data, len, "hello id2"));
+  CHECK(id2_client_cleanup() == IROT_SUCCESS);
+  CHECK(muster_key_auth_codes(false) == IROT_SUCCESS);
 
   for (i = 0; i < sizeof OTPS / sizeof OTPS[0]; i++)
     if ((failed = over_the_air(&OTPS[i])) != 0)

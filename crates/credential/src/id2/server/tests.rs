@@ -225,6 +225,59 @@ fn id_1_id_2_id_4_rsa_keys() {
     }
 }
 
+/// `spec/id2.md` section 9, V7: the test key of the vendor's template for secure elements, by its two
+/// primes.
+#[cfg(feature = "openssl")]
+#[test]
+fn id_1_id_6_the_code_of_the_rsa_vector() {
+    use openssl::{
+        bn::{BigNum, BigNumContext},
+        pkey::PKey,
+        rsa::RsaPrivateKeyBuilder,
+    };
+    let prime = |byte: u8, end: [u8; 2]| {
+        let mut bytes = [byte; 64];
+        bytes[62..].copy_from_slice(&end);
+        BigNum::from_slice(&bytes).unwrap()
+    };
+    let (p, q) = (prime(0xd0, [0x3e, 0xcd]), prime(0xd1, [0x08, 0x65]));
+    let e = BigNum::from_u32(65_537).unwrap();
+    let mut context = BigNumContext::new().unwrap();
+    let [mut n, mut all, mut d] = [(); 3].map(|()| BigNum::new().unwrap());
+    n.checked_mul(&p, &q, &mut context).unwrap();
+    let one = BigNum::from_u32(1).unwrap();
+    let (less_p, less_q) = (&p - &one, &q - &one);
+    all.checked_mul(&less_p, &less_q, &mut context).unwrap();
+    d.mod_inverse(&e, &all, &mut context).unwrap();
+    let [mut dp, mut dq, mut qi] = [(); 3].map(|()| BigNum::new().unwrap());
+    dp.nnmod(&d, &less_p, &mut context).unwrap();
+    dq.nnmod(&d, &less_q, &mut context).unwrap();
+    qi.mod_inverse(&q, &p, &mut context).unwrap();
+    let key = RsaPrivateKeyBuilder::new(n, e, d)
+        .and_then(|key| key.set_factors(p, q))
+        .and_then(|key| key.set_crt_params(dp, dq, qi))
+        .unwrap()
+        .build();
+    let der = PKey::from_rsa(key).unwrap().private_key_to_pkcs8().unwrap();
+    let private = RsaPrivate::from_der(&der).ok().unwrap();
+    let public = private.public_der().ok().unwrap();
+    let key = key::RsaKey::new(KeyType::Rsa1024, private).ok().unwrap();
+    let id = Id::parse(b"5152535455565758595A5B5C").unwrap();
+    let expected = "0~2~67452301EFCDAB89~55B83408399FA660F05C82E4F25333DC~\
+                    fGzzUtFGoKxAFjN1KZ+tmOz5q/pYDTDQKiNbgnz+BGZ/mLb6Kahw4pcjm+eIrrdlGOq5CJM1a5oet4r\
+                    +78g33XixWX6qYPtbyC0kZg9yL6OzwWpMQjIhr3eFolPV0knabdLo385ivnCG7emY8u+ZnwK3Kb15H0\
+                    PPXABl7QMyu4c=";
+    let mut out = [0; 512];
+    let fresh = Fresh::Challenge("55B83408399FA660F05C82E4F25333DC");
+    let random = [0x01, 0x23, 0x45, 0x67, 0x89, 0xab, 0xcd, 0xef];
+    let len = auth_code(&key, &id, Form::Plain, fresh, None, random, &mut out).unwrap();
+    assert_eq!(core::str::from_utf8(&out[..len]), Ok(expected));
+    // The server needs the public half alone.
+    let server = DeviceKey::new(KeyType::Rsa1024, &Secret::new(public));
+    let code = AuthCode::parse(expected).ok().unwrap();
+    assert_eq!(server.ok().unwrap().verify(&id, &code, None, false), Ok(()));
+}
+
 /// Old secure elements hash with MD5 or SHA-1, and are believed only where they are allowed to.
 #[cfg(feature = "openssl")]
 #[test]
