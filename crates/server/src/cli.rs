@@ -166,7 +166,12 @@ enum Command {
     /// Play devices that are not there: log in, post, answer, upgrade, and fail where wanted.
     Simulate(Box<simulate::Simulate>),
     /// Say what is wrong with this set-up, and how to mend it.
-    Doctor,
+    Doctor {
+        /// Where devices open TLS connections, when something stands in front of the server:
+        /// whether old SDKs agree on TLS is asked there.
+        #[arg(long, value_name = "HOST:PORT")]
+        at: Option<String>,
+    },
     /// Say whether the server can do its work, and why not; exit code 1 when it cannot.
     Ready,
     /// Say which version this is, and which one runs.
@@ -298,7 +303,7 @@ pub fn main() -> ExitCode {
 fn dispatch(desk: &mut Desk, command: Command) -> Result<ExitCode, Failure> {
     match command {
         Command::Serve(serve) => return run::run(desk, &serve),
-        Command::Doctor => return doctor(desk),
+        Command::Doctor { at } => return doctor(desk, at.as_deref()),
         Command::Config(ConfigCommand::Print) => {
             let loaded = desk.loaded()?;
             desk.show(&loaded.config.to_json(), |_| loaded.print())?;
@@ -378,8 +383,8 @@ fn ready(desk: &mut Desk) -> Result<ExitCode, Failure> {
     })
 }
 
-fn doctor(desk: &mut Desk) -> Result<ExitCode, Failure> {
-    let report = crate::doctor::examine(&desk.choices()?);
+fn doctor(desk: &mut Desk, at: Option<&str>) -> Result<ExitCode, Failure> {
+    let report = crate::doctor::examine(&desk.choices()?, at);
     let color = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     desk.show(&report.to_json(), |_| report.text(color))?;
     Ok(if report.failed() {

@@ -119,6 +119,8 @@ struct Patient {
     now: Time,
     /// A server that answers on the data folder's socket.
     running: Option<Server>,
+    /// Where devices open TLS connections; a name or an address with a port.
+    tls_at: Option<String>,
 }
 
 /// A server that runs.
@@ -127,8 +129,9 @@ struct Server {
     addresses: Addresses,
 }
 
-/// Examines the set-up that these choices make.
-pub(crate) fn examine(choices: &Choices) -> Report {
+/// Examines the set-up that these choices make; devices open TLS connections at `at`, or where a
+/// server that runs here listens.
+pub(crate) fn examine(choices: &Choices, at: Option<&str>) -> Report {
     let mut report = Report {
         findings: Vec::new(),
     };
@@ -146,10 +149,15 @@ pub(crate) fn examine(choices: &Choices) -> Report {
         }
     };
     let running = running(&config.data, &mut report);
+    let own = running.as_ref().and_then(|server| {
+        let address = server.addresses.mqtts.or(server.addresses.mqtt)?;
+        Some(trust::reachable(address).to_string())
+    });
     let patient = Patient {
         config,
         now: WallClock.now(),
         running,
+        tls_at: at.map(str::to_owned).or(own),
     };
     data::folder(&patient, &mut report);
     machine::owners(&patient, &mut report);
@@ -249,7 +257,7 @@ mod tests {
         let look = || {
             let choices = choices.clone();
             async move {
-                let examined = tokio::task::spawn_blocking(move || examine(&choices));
+                let examined = tokio::task::spawn_blocking(move || examine(&choices, None));
                 examined.await.unwrap()
             }
         };
@@ -291,7 +299,7 @@ mod tests {
         elsewhere
             .set(&format!("listen.http.address={address}"))
             .unwrap();
-        let report = tokio::task::spawn_blocking(move || examine(&elsewhere));
+        let report = tokio::task::spawn_blocking(move || examine(&elsewhere, None));
         let text = report.await.unwrap().text(false);
         let us = format!("process {}", std::process::id());
         assert!(text.contains(&us), "who has the port is named:\n{text}");
@@ -307,7 +315,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut choices = choices(folder.path());
         choices.set("node=a b").unwrap();
-        let report = examine(&choices);
+        let report = examine(&choices, None);
         assert!(report.failed());
         assert_eq!(report.findings.len(), 1);
     }

@@ -172,7 +172,7 @@ fn a_start_on_a_read_only_disk() {
 
 /// Runs the test that calls it in a process whose mounts nobody else sees and which go with it;
 /// true once that is done.
-fn in_a_namespace(test: &str) -> bool {
+pub fn in_a_namespace(test: &str) -> bool {
     if std::env::var_os(ALONE).is_some() {
         return false;
     }
@@ -196,7 +196,7 @@ fn in_a_namespace(test: &str) -> bool {
     true
 }
 
-fn mount(folder: &Path, options: &str) {
+pub fn mount(folder: &Path, options: &str) {
     fs::create_dir(folder).expect("a new folder");
     let mounted = Command::new("mount")
         .args(["-t", "tmpfs", "-o", options, "none"])

@@ -6,6 +6,7 @@
 mod clock;
 mod descriptors;
 mod disk;
+mod doctor;
 mod memory;
 mod orders;
 mod postgres;

@@ -9,7 +9,11 @@ pub const EIO: i64 = 5;
 pub const EROFS: i64 = 30;
 
 /// What a server is made to meet.
-pub struct Orders(File);
+pub struct Orders {
+    file: File,
+    /// What puts a process under these orders.
+    pub environment: [(&'static str, PathBuf); 3],
+}
 
 impl Orders {
     /// Puts the library into a server that is about to start.
@@ -17,19 +21,23 @@ impl Orders {
         let path = server.data().with_extension("orders");
         std::fs::write(&path, [0; 32]).expect("a writable folder");
         let data = server.data();
-        for (name, value) in [
-            ("LD_PRELOAD", &library()),
-            ("MUSTER_FAULT_ORDERS", &path),
-            ("MUSTER_FAULT_FOLDER", &data),
-        ] {
+        let file = File::options().write(true).open(&path);
+        let environment = [
+            ("LD_PRELOAD", library()),
+            ("MUSTER_FAULT_ORDERS", path),
+            ("MUSTER_FAULT_FOLDER", data),
+        ];
+        for (name, value) in &environment {
             server.environment(name, value.to_str().expect("a plain path"));
         }
-        let file = File::options().write(true).open(&path);
-        Self(file.expect("the file of orders"))
+        Self {
+            file: file.expect("the file of orders"),
+            environment,
+        }
     }
 
     fn set(&self, number: u64, value: i64) {
-        let written = self.0.write_all_at(&value.to_ne_bytes(), number * 8);
+        let written = self.file.write_all_at(&value.to_ne_bytes(), number * 8);
         written.expect("the file of orders");
     }
 

@@ -15,7 +15,7 @@ use openssl::{
 };
 use std::{
     fs,
-    net::{SocketAddr, TcpStream},
+    net::{SocketAddr, TcpStream, ToSocketAddrs},
     os::unix::fs::PermissionsExt,
     path::PathBuf,
     time::{Duration, UNIX_EPOCH},
@@ -235,13 +235,10 @@ pub(super) fn clock(patient: &Patient, report: &mut Report) {
 
 /// Whether a device that knows only RSA key exchange with CBC gets through ([AL-3.5]).
 pub(super) fn old_device(patient: &Patient, report: &mut Report) {
-    let Some(server) = &patient.running else {
+    let Some(address) = &patient.tls_at else {
         return;
     };
-    let Some(address) = server.addresses.mqtts.or(server.addresses.mqtt) else {
-        return;
-    };
-    match shake(reachable(address), SslVersion::TLS1_2, OLD_SUITE) {
+    match shake(address, SslVersion::TLS1_2, OLD_SUITE) {
         Ok(suite) => report.ok("old device", format!("shakes hands with {suite} over TLS 1.2")),
         Err(error) => report.fail(
             "old device",
@@ -254,10 +251,7 @@ pub(super) fn old_device(patient: &Patient, report: &mut Report) {
 /// Whether a device that knows no newer version than TLS 1.0 or 1.1 gets what the configuration
 /// says that it gets ([AL-3.5]).
 pub(super) fn versions(patient: &Patient, report: &mut Report) {
-    let Some(server) = &patient.running else {
-        return;
-    };
-    let Some(address) = server.addresses.mqtts.or(server.addresses.mqtt) else {
+    let Some(address) = &patient.tls_at else {
         return;
     };
     let oldest = patient.config.tls.min_version;
@@ -266,7 +260,7 @@ pub(super) fn versions(patient: &Patient, report: &mut Report) {
         (SslVersion::TLS1, "1.0", oldest == MinVersion::V1_0),
         (SslVersion::TLS1_1, "1.1", oldest != MinVersion::V1_2),
     ] {
-        match (shake(reachable(address), version, OLD_SUITES), wanted) {
+        match (shake(address, version, OLD_SUITES), wanted) {
             (Ok(_), true) => {}
             (Err(_), false) => refused.push(name),
             (Err(error), true) => {
@@ -310,7 +304,7 @@ pub(super) fn reachable(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, address.port())
 }
 
-fn shake(address: SocketAddr, newest: SslVersion, suites: &str) -> Result<String, String> {
+fn shake(address: &str, newest: SslVersion, suites: &str) -> Result<String, String> {
     let text = |error: &dyn std::fmt::Display| error.to_string();
     let mut builder = SslContext::builder(SslMethod::tls_client()).map_err(|error| text(&error))?;
     // Names and authority are looked at in other checks; here only the suite matters.
@@ -320,6 +314,8 @@ fn shake(address: SocketAddr, newest: SslVersion, suites: &str) -> Result<String
         .and_then(|()| builder.set_max_proto_version(Some(newest)))
         .and_then(|()| builder.set_cipher_list(suites))
         .map_err(|error| text(&error))?;
+    let mut known = address.to_socket_addrs().map_err(|error| text(&error))?;
+    let address = known.next().ok_or("the name has no address")?;
     let stream = TcpStream::connect_timeout(&address, PATIENCE).map_err(|error| text(&error))?;
     stream
         .set_read_timeout(Some(PATIENCE))
