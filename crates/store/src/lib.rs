@@ -56,7 +56,7 @@ impl Options {
         Self {
             node,
             segment_bytes: 64 << 20,
-            series_cache_bytes: 32 << 20,
+            series_cache_bytes: 8 << 20,
             journal_queue_bytes: 32 << 20,
             write_queue: 4096,
             bus_queue: 4096,
