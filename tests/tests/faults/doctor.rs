@@ -105,6 +105,7 @@ impl Proxy {
             .arg("-key")
             .arg(tls.join("server.key"))
             .stdout(Stdio::piped())
+            .stderr(Stdio::null())
             .stdin(Stdio::piped())
             .spawn()
             .expect("openssl is installed");
