@@ -37,7 +37,12 @@ impl Reply {
 
 /// Sends bytes as they are and reads until the server closes.
 pub fn exchange(address: SocketAddr, bytes: &[u8]) -> Reply {
-    let mut stream = TcpStream::connect(address).expect("the listener listens");
+    try_exchange(address, bytes).expect("the listener listens")
+}
+
+/// The same with a server that may be away; `None` when it is.
+pub fn try_exchange(address: SocketAddr, bytes: &[u8]) -> Option<Reply> {
+    let mut stream = TcpStream::connect(address).ok()?;
     stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
     // A server that refuses may close before all is sent.
     _ = stream.write_all(bytes);
@@ -50,11 +55,11 @@ pub fn exchange(address: SocketAddr, bytes: &[u8]) -> Reply {
         .nth(1)
         .and_then(|s| s.parse().ok())
         .unwrap_or(0);
-    Reply {
+    Some(Reply {
         status,
         head: head.into(),
         body: body.into(),
-    }
+    })
 }
 
 /// Sends a request with a body and reads the answer.
@@ -79,6 +84,19 @@ pub fn request(
     let mut bytes = text.into_bytes();
     bytes.extend_from_slice(body);
     exchange(address, &bytes)
+}
+
+/// A call in the RPC style to a server that may be away: what it answered, if that was JSON.
+pub fn try_rpc(
+    address: SocketAddr,
+    key: &Key,
+    action: &str,
+    params: &[(&str, &str)],
+) -> Option<Value> {
+    let target = format!("/?{}", form(&rpc_call(key, "GET", action, params)));
+    let text = format!("GET {target} HTTP/1.1\r\nConnection: close\r\nHost: {address}\r\n\r\n");
+    let reply = try_exchange(address, text.as_bytes())?;
+    serde_json::from_str(&reply.body).ok()
 }
 
 /// Owned pairs from borrowed ones.

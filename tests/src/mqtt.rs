@@ -67,6 +67,16 @@ impl Mqtt {
     /// Opens a TCP connection, and TLS in it when a CA is given.
     pub fn open(address: SocketAddr, ca: Option<&Path>, version: Version) -> Self {
         let tcp = TcpStream::connect(address).expect("the listener listens");
+        Self::over(tcp, ca, version)
+    }
+
+    /// Opens a TCP connection to a server that may be away; `None` when it is.
+    pub fn try_open(address: SocketAddr, version: Version) -> Option<Self> {
+        let tcp = TcpStream::connect(address).ok()?;
+        Some(Self::over(tcp, None, version))
+    }
+
+    fn over(tcp: TcpStream, ca: Option<&Path>, version: Version) -> Self {
         tcp.set_read_timeout(Some(PATIENCE)).expect("a socket");
         tcp.set_nodelay(true).expect("a socket");
         let stream: Box<dyn Stream> = match ca {

@@ -123,13 +123,14 @@ fn status(app: &mut Client, job: &str) -> String {
 }
 
 /// [AL-4.1] [AL-4.2] The way of a firmware: handed in, tried on one device with the Python SDK,
-/// then to the rest with the Node.js SDK, over TLS all the way.
+/// then to the rest with the Node.js SDKs, the newer and the older one.
 #[test]
 fn a_firmware_is_tried_on_one_device_and_goes_to_all() {
     let mut server = Server::start();
     let (product, _) = server.product("thermometer");
     let secret = server.device(&product, "kitchen");
     let other = server.device(&product, "cellar");
+    let third = server.device(&product, "attic");
     let mut app = server.app(App::Core, true);
 
     let mut kitchen = Client::python("device.py");
@@ -193,46 +194,54 @@ fn a_firmware_is_tried_on_one_device_and_goes_to_all() {
     assert_eq!(status(&mut app, &job), "COMPLETED");
     assert_eq!(tasks(&mut app, &job)["kitchen"]["TaskStatus"], "SUCCEEDED");
 
-    // Now all others: one that comes late, with the SDK for Node.js.
+    // Now all others: they come late, with the two SDKs for Node.js.
     let job = call(&mut app, "CreateOTAStaticUpgradeJob", all);
     let job = text(&job["Data"]["JobId"]);
-    eventually("a task", || {
+    eventually("tasks", || {
         let found = tasks(&mut app, &job);
-        (found.len() == 1 && found["cellar"]["TaskStatus"] == "QUEUED").then_some(())
+        let queued = found.values().all(|task| task["TaskStatus"] == "QUEUED");
+        (found.len() == 2 && queued).then_some(())
     });
-    let mut cellar = Client::node("device.js", Some(&server.ca()));
-    cellar.order(&json!({"do": "start", "config": {
-        "productKey": product, "deviceName": "cellar", "deviceSecret": other,
-        "brokerUrl": format!("mqtt://{}", server.address("mqtt")),
-    }}));
-    cellar.wait("connect");
-    cellar.order(&json!({
-        "do": "subscribe", "topic": format!("/ota/device/upgrade/{product}/cellar"),
-    }));
-    cellar.wait("subscribed");
-    let inform = |version: &str| {
-        json!({
-            "do": "publish", "topic": format!("/ota/device/inform/{product}/cellar"),
-            "payload": json!({"id": 1, "params": {"version": version}}).to_string(),
-        })
-    };
-    cellar.order(&inform("1.0"));
-    let told = cellar.wait_for("an upgrade", |event| {
-        event["event"] == "message" && event["topic"].as_str().unwrap().contains("/ota/")
-    });
-    let told: Value = serde_json::from_str(told["payload"].as_str().unwrap()).unwrap();
-    assert_eq!(told["code"], "1000");
-    assert_eq!(told["message"], "success");
-    assert_eq!(told["data"]["md5"], Hash::Md5.hex(&content()));
-    cellar.order(&json!({"do": "fetch", "url": told["data"]["url"]}));
-    let fetched = cellar.wait("fetched");
-    assert_eq!(fetched["status"], json!([206, 206]), "{fetched}");
-    assert_eq!(fetched["md5"], told["data"]["md5"]);
-    cellar.order(&inform("2.0"));
+    for (name, secret, sdk) in [
+        ("cellar", &other, "alibabacloud-iot-device-sdk"),
+        ("attic", &third, "aliyun-iot-device-sdk"),
+    ] {
+        let mut device = Client::node("device.js", Some(&server.ca()));
+        device.order(&json!({"do": "start", "sdk": sdk, "config": {
+            "productKey": product, "deviceName": name, "deviceSecret": secret,
+            "brokerUrl": format!("mqtt://{}", server.address("mqtt")),
+        }}));
+        device.wait("connect");
+        device.order(&json!({
+            "do": "subscribe", "topic": format!("/ota/device/upgrade/{product}/{name}"),
+        }));
+        device.wait("subscribed");
+        let inform = |version: &str| {
+            json!({
+                "do": "publish", "topic": format!("/ota/device/inform/{product}/{name}"),
+                "payload": json!({"id": 1, "params": {"version": version}}).to_string(),
+            })
+        };
+        device.order(&inform("1.0"));
+        let told = device.wait_for("an upgrade", |event| {
+            event["event"] == "message" && event["topic"].as_str().unwrap().contains("/ota/")
+        });
+        let told: Value = serde_json::from_str(told["payload"].as_str().unwrap()).unwrap();
+        assert_eq!(told["code"], "1000");
+        assert_eq!(told["message"], "success");
+        assert_eq!(told["data"]["md5"], Hash::Md5.hex(&content()));
+        device.order(&json!({"do": "fetch", "url": told["data"]["url"]}));
+        let fetched = device.wait("fetched");
+        assert_eq!(fetched["status"], json!([206, 206]), "{fetched}");
+        assert_eq!(fetched["md5"], told["data"]["md5"]);
+        device.order(&inform("2.0"));
+        eventually(&format!("the end of {name}'s task"), || {
+            (tasks(&mut app, &job)[name]["TaskStatus"] == "SUCCEEDED").then_some(())
+        });
+    }
     eventually("the end of the job", || {
         (status(&mut app, &job) == "COMPLETED").then_some(())
     });
-    assert_eq!(tasks(&mut app, &job)["cellar"]["TaskStatus"], "SUCCEEDED");
 }
 
 fn device(server: &Server, product: &str, name: &str, secret: &str) -> Mqtt {

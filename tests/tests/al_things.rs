@@ -26,11 +26,11 @@ fn python(server: &Server, product: &str, secret: &str) -> Client {
     device
 }
 
-/// The JavaScript device SDK, connected.
-fn node(server: &Server, product: &str, secret: &str) -> Client {
+/// A JavaScript device SDK, connected.
+fn node(server: &Server, product: &str, secret: &str, sdk: &str) -> Client {
     let mut device = Client::node("device.js", None);
     device.order(&json!({
-        "do": "start",
+        "do": "start", "sdk": sdk,
         "config": {
             "productKey": product, "deviceName": "kitchen", "deviceSecret": secret,
             "brokerUrl": format!("mqtt://localhost:{}", server.address("mqtt").port()),
@@ -167,7 +167,7 @@ fn javascript_devices_fetch_and_are_told() {
     let (product, _) = server.product("thermometer");
     let secret = server.device(&product, "kitchen");
     let file = tests::server::scratch(&std::env::temp_dir(), "muster-al-things.json", "{\"a\":1}");
-    let mut device = node(&server, &product, &secret);
+    let mut device = node(&server, &product, &secret, "alibabacloud-iot-device-sdk");
 
     // Remote configuration.
     device.order(&json!({"do": "config"}));
@@ -215,6 +215,51 @@ fn javascript_devices_fetch_and_are_told() {
     device.order(&json!({"do": "shadow"}));
     let told = device.wait("shadow")["message"].clone();
     assert_eq!(told["payload"]["status"], "success", "{told}");
+}
+
+/// [AL-6.8] [AL-6.11] [AL-6.13] The older JavaScript SDK, as far as it goes: configuration that it
+/// asks for, tags, and the shadow.
+#[test]
+fn older_javascript_devices_fetch_and_keep_a_shadow() {
+    let mut server = Server::start();
+    let (product, _) = server.product("thermometer");
+    let secret = server.device(&product, "kitchen");
+    let name = "muster-al-things-older.json";
+    let file = tests::server::scratch(&std::env::temp_dir(), name, "{\"a\":1}");
+    let file = file.to_string_lossy().into_owned();
+    let mut device = node(&server, &product, &secret, "aliyun-iot-device-sdk");
+    device.order(&json!({"do": "config"}));
+    assert_eq!(device.wait("config")["reply"]["code"], 6713);
+    server.cli(&["product", "config", &product, "on"]);
+    server.cli(&["product", "config", &product, "--document", &file]);
+    device.order(&json!({"do": "config"}));
+    let reply = device.wait("config")["reply"].clone();
+    assert_eq!(
+        (&reply["code"], &reply["data"]["configSize"]),
+        (&json!(200), &json!(7))
+    );
+    let mut app = server.app(App::Pop, false);
+    let kitchen = json!({"ProductKey": product, "DeviceName": "kitchen"});
+    let tags = json!([
+        {"attrKey": "room", "attrValue": "hall"}, {"attrKey": "floor", "attrValue": "2"},
+    ]);
+    device.order(&json!({"do": "tags", "tags": tags}));
+    assert_eq!(device.wait("tagged")["reply"]["code"], 200);
+    device.order(&json!({"do": "untag", "names": ["floor"]}));
+    assert_eq!(device.wait("untagged")["reply"]["code"], 200);
+    let props = ok(&mut app, "QueryDeviceProp", &kitchen);
+    assert_eq!(parsed(&props["Props"]), json!({"room": "hall"}));
+
+    device.order(&json!({"do": "reported", "state": {"color": "red"}}));
+    let told = device.wait("shadow")["message"].clone();
+    assert_eq!(told["payload"]["status"], "success", "{told}");
+    device.order(&json!({"do": "shadow"}));
+    let told = device.wait("shadow")["message"].clone();
+    let reported = &told["payload"]["state"]["reported"];
+    assert_eq!(reported, &json!({"color": "red"}), "{told}");
+    let shadow = ok(&mut app, "GetDeviceShadow", &kitchen);
+    let shadow = parsed(&shadow["ShadowMessage"]);
+    assert_eq!(shadow["state"]["reported"], json!({"color": "red"}));
 }
 
 /// A device over MQTT without any SDK, connected.

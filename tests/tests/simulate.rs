@@ -238,6 +238,41 @@ fn a_campaign_counts_every_device_once_whatever_is_killed() {
     assert_eq!(upgrades["done_again"], 0, "{tally}");
 }
 
+/// [AL-4.2] A campaign for a tenth of 2,000 devices, while the server is killed as soon as some are
+/// chosen, and those have the version already when it chooses anew: a tenth it is in the end.
+#[test]
+fn a_gray_campaign_keeps_its_share_whatever_is_killed() {
+    let mut server = steady();
+    let (product, _) = server.product("thermometer");
+    let many = FLEET.to_string();
+    let words = [
+        product.as_str(),
+        "--devices",
+        &many,
+        "--every",
+        "0",
+        "--arrivals",
+        "500",
+        "--install",
+        "0.1",
+    ];
+    let fleet = Fleet::play(&server, &words);
+    all_online(&server, FLEET);
+    let package = package(&server, &product, "2.0.0", 1_000);
+    let id = campaign(&server, &package, &product, &["--gray", "10"]);
+    for least in [0, 1, FLEET / 20] {
+        campaign_is(&server, &id, |told| count(told, &["succeeded"]) >= least);
+        server.kill();
+        server.resume();
+    }
+    let told = campaign_is(&server, &id, |told| told["state"] != "running");
+    assert_eq!(told["total"], FLEET / 10, "{told}");
+    assert_eq!(count(&told, &["succeeded"]), FLEET / 10, "{told}");
+    let (tally, _) = fleet.stop();
+    assert_eq!(tally["versions"]["2.0.0"], FLEET / 10, "{tally}");
+    assert_eq!(tally["upgrades"]["done_again"], 0, "{tally}");
+}
+
 /// Gateways with sub-devices that post and are upgraded, piece by piece over MQTT; and what devices
 /// are asked is answered.
 #[test]

@@ -52,7 +52,8 @@ pub(crate) enum Stage {
     Taken,
 }
 
-/// Whether two messages are the same one; an order's number is in its words.
+/// Whether two messages have the same words. Those of most orders bear its number; of others there
+/// may be several alike, of which it is only known how many there are.
 pub(crate) fn same(one: &Message, other: &Message) -> bool {
     one.topic == other.topic && one.payload == other.payload
 }
@@ -86,10 +87,18 @@ impl Orders {
         self.given.iter().any(|given| given.id == id)
     }
 
-    /// Whether the device acknowledged this message before.
-    pub(crate) fn is_early(&self, message: &Message) -> bool {
-        let early = self.early.iter().flatten();
-        early.into_iter().any(|known| same(known, message))
+    /// Whether the device acknowledged this message before; asked once for each acknowledgement.
+    pub(crate) fn take_early(&mut self, message: &Message) -> bool {
+        let early = self.early.get_or_insert_default();
+        let at = early.iter().position(|known| same(known, message));
+        at.map(|at| early.swap_remove(at)).is_some()
+    }
+
+    /// How many messages with these words the session has of orders that were given.
+    pub(crate) fn held(&self, message: &Message) -> usize {
+        let parts = self.given.iter().flat_map(|given| &given.parts);
+        let held = parts.filter(|part| part.stage == Stage::Held && same(&part.message, message));
+        held.count()
     }
 
     /// Notes an order with its messages.
@@ -119,19 +128,19 @@ impl Orders {
 
     /// The device acknowledged a message; true if that makes an order one that it has.
     pub(crate) fn acknowledged(&mut self, message: &Arc<Message>) -> bool {
-        let mut any = false;
-        for given in &mut self.given {
-            for part in &mut given.parts {
-                if part.stage == Stage::Held && same(&part.message, message) {
-                    part.stage = Stage::Taken;
-                    any = true;
-                }
+        let mut parts = self.given.iter_mut().flat_map(|given| &mut given.parts);
+        let held = parts.find(|part| part.stage == Stage::Held && same(&part.message, message));
+        match (held, &mut self.early) {
+            (Some(part), _) => {
+                part.stage = Stage::Taken;
+                true
             }
+            (None, Some(early)) => {
+                early.push(message.clone());
+                false
+            }
+            (None, None) => false,
         }
-        if !any && let Some(early) = &mut self.early {
-            early.push(message.clone());
-        }
-        any
     }
 
     /// All that was to be written has left.
@@ -204,12 +213,31 @@ mod tests {
             "left by a former connection"
         );
         assert!(!orders.acknowledged(&order("1")));
-        assert!(orders.is_early(&order("1")) && !orders.is_early(&order("2")));
+        assert!(orders.take_early(&order("1")) && !orders.take_early(&order("2")));
+        assert!(
+            !orders.take_early(&order("1")),
+            "another one with its words"
+        );
         orders.give(CommandId(2), vec![(order("2"), Stage::Held)]);
         orders.looked();
         assert!(!orders.heard(), "it will be acknowledged");
         assert!(orders.acknowledged(&order("2")));
         assert_eq!(orders.taken(), [CommandId(7), CommandId(2)]);
         assert!(Orders::new(false, Vec::new()).is_none());
+    }
+
+    /// [AL-6.2] Of two with the same words one acknowledgement is for one.
+    #[test]
+    fn what_is_said_twice_is_acknowledged_twice() {
+        let mut orders = Orders::default();
+        for number in [1, 2] {
+            orders.give(CommandId(number), vec![(order("toggle"), Stage::Held)]);
+        }
+        assert_eq!(orders.held(&order("toggle")), 2);
+        assert!(orders.acknowledged(&order("toggle")));
+        assert_eq!(orders.taken(), [CommandId(1)]);
+        assert_eq!(orders.held(&order("toggle")), 1);
+        assert!(orders.acknowledged(&order("toggle")));
+        assert!(!orders.acknowledged(&order("toggle")));
     }
 }

@@ -125,7 +125,11 @@ impl Hub {
     /// # Errors
     /// Engine trouble.
     pub async fn command_sent(&self, session: &Session, command: CommandId) -> Result<bool, Fault> {
-        let sent = self.ports.commands.sent(&session.iot_id, command).await?;
+        let (commands, id) = (&self.ports.commands, &session.iot_id);
+        let sent = match session.via.is_some() && self.letter_arrived(id, command).await? {
+            true => true,
+            false => commands.sent(id, command).await?,
+        };
         if sent {
             self.metrics.command("sent", 1);
         }
@@ -189,21 +193,23 @@ impl Hub {
     ) -> Result<Command, DeviceError> {
         let (commands, now) = (&self.ports.commands, self.now());
         let (id, most) = (&device.iot_id, self.limits.commands);
+        let mut replaced = Vec::new();
+        if self.ports.presence.find(id).await?.is_none() {
+            replaced = commands.waiting(id, now, most).await?;
+            replaced.retain(|old| discriminant(&old.order) == discriminant(&order));
+        }
+        let until = now.plus(self.limits.command_life);
+        let sent = self.command_send(device, order, until).await?;
+        // Now that the new one is stored: a crash in between leaves both, never none.
         let void = Answer {
             code: 0,
             data: serde_json::Value::Null,
             message: "replaced".into(),
         };
-        if self.ports.presence.find(id).await?.is_none() {
-            for waiting in commands.waiting(id, now, most).await? {
-                let old = discriminant(&waiting.order) == discriminant(&order);
-                if old && waiting.state == CommandState::Waiting {
-                    commands.done(id, waiting.id, &void).await?;
-                }
-            }
+        for old in replaced {
+            commands.done(id, old.id, &void).await?;
         }
-        let until = now.plus(self.limits.command_life);
-        self.command_send(device, order, until).await
+        Ok(sent)
     }
 
     /// Stores an order for a device, and wakes its connection when there is one. Stored first: a
@@ -243,15 +249,19 @@ impl Hub {
             order,
         };
         self.fact(&device.key, &device.iot_id, what).await?;
-        if let Some(place) = ports.presence.find(&device.iot_id).await? {
-            let signal = Signal::CommandsWait {
-                iot_id: device.iot_id.clone(),
-            };
+        self.commands_wake(&device.iot_id).await?;
+        Ok(command)
+    }
+
+    /// Wakes the connection of a device, if there is one, as commands wait for it.
+    pub(crate) async fn commands_wake(&self, id: &IotId) -> Result<(), Fault> {
+        if let Some(place) = self.ports.presence.find(id).await? {
+            let signal = Signal::CommandsWait { iot_id: id.clone() };
             // The command is stored; a word that is lost only makes it wait for the next one.
-            if let Err(fault) = ports.bus.send(&place.node, signal).await {
-                tracing::warn!(%fault, device = %device.key, "a connection was not woken");
+            if let Err(fault) = self.ports.bus.send(&place.node, signal).await {
+                tracing::warn!(%fault, device = %id, "a connection was not woken");
             }
         }
-        Ok(command)
+        Ok(())
     }
 }

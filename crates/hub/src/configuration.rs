@@ -12,6 +12,7 @@ use crate::{
 };
 use bytes::Bytes;
 use credential::crypto::digest::Hash;
+use futures_util::{StreamExt, stream};
 use model::{
     command::{Configuration, Order},
     device::Device,
@@ -29,6 +30,8 @@ pub const SIZE: usize = 1024 * 1024;
 const KEPT: usize = 5;
 /// Devices that are looked at in one go.
 const PAGE: usize = 500;
+/// Devices that are told at the same time.
+const AT_ONCE: usize = 32;
 
 /// Remote configuration of a product.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -179,11 +182,17 @@ impl Hub {
                 return Ok(told);
             }
             skip += page.len() as u64;
-            for device in &page {
-                match self.configuration_order(device, &document).await {
+            // Several at once share what the disk does for them.
+            let ordered: Vec<_> = stream::iter(page)
+                .map(|device| self.configuration_told(device, &document))
+                .buffer_unordered(AT_ONCE)
+                .collect()
+                .await;
+            for (device, ordered) in ordered {
+                match ordered {
                     Ok(_) => told += 1,
                     Err(DeviceError::TooMuch(why)) => {
-                        tracing::warn!(device = %device.key, why, "not told of a configuration");
+                        tracing::warn!(%device, why, "not told of a configuration");
                     }
                     Err(error) => return Err(error),
                 }
@@ -209,6 +218,15 @@ impl Hub {
             self.ports.blobs.remove(&old.document.blob).await?;
         }
         Ok(remove(KIND, product.to_string(), Expect::Anything))
+    }
+
+    async fn configuration_told(
+        &self,
+        device: Device,
+        document: &Configuration,
+    ) -> (DeviceKey, Result<CommandId, DeviceError>) {
+        let ordered = self.configuration_order(&device, document).await;
+        (device.key, ordered)
     }
 
     async fn configuration_order(

@@ -222,8 +222,9 @@ impl Hub {
         })
     }
 
-    /// Orders the device to take the values. An order of before that waits for a device which is
-    /// away is taken back, and what it says becomes part of this one.
+    /// Orders the device to take the values. What an order of before says that waits for a device
+    /// which is away becomes part of this one, and it is taken back once this one is stored: a crash
+    /// in between leaves both, of which the device takes the newer values last.
     async fn desired_order(
         &self,
         device: &Device,
@@ -231,6 +232,7 @@ impl Hub {
         former: Option<CommandId>,
     ) -> Result<CommandId, DeviceError> {
         let mut items = Map::new();
+        let mut replaced = None;
         let (commands, id) = (&self.ports.commands, &device.iot_id);
         if let Some(former) = former
             && self.ports.presence.find(id).await?.is_none()
@@ -238,19 +240,21 @@ impl Hub {
             && found.state == CommandState::Waiting
             && let Order::SetProperties(waiting) = found.order
         {
+            (items, replaced) = (waiting, Some(former));
+        }
+        items.extend(given);
+        let until = self.now().plus(self.limits.command_life);
+        let order = Order::SetProperties(items);
+        let sent = self.command_send(device, order, until).await?.id;
+        if let Some(former) = replaced {
             let void = Answer {
                 code: 0,
                 data: Value::Null,
                 message: "replaced".into(),
             };
-            if commands.done(id, former, &void).await?.is_some() {
-                items = waiting;
-            }
+            commands.done(id, former, &void).await?;
         }
-        items.extend(given);
-        let until = self.now().plus(self.limits.command_life);
-        let order = Order::SetProperties(items);
-        Ok(self.command_send(device, order, until).await?.id)
+        Ok(sent)
     }
 
     async fn wishes(&self, id: &IotId) -> Result<Wishes, Fault> {

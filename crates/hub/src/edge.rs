@@ -165,6 +165,8 @@ pub struct Via {
     pub device: DeviceKey,
     /// The gateway.
     pub iot_id: IotId,
+    /// Whether messages at QoS 1 wait until the sub-device has them.
+    pub keeps: bool,
 }
 
 /// What a device wants with a topic.

@@ -399,6 +399,7 @@ impl Harvest {
                     | Order::Upgrade(_)
                     | Order::Configure(_)
                     | Order::Wire(_)
+                    | Order::Hear(_)
                     | Order::SendLog(_),
                 ..
             }

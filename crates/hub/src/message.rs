@@ -3,6 +3,7 @@
 use crate::{Hub, account::Permit, edge::Session};
 use bytes::Bytes;
 use model::{
+    command::Letter,
     error::{DeviceError, Fault, PostError},
     fact::What,
     id::{DeviceKey, IotId, ProductKey},
@@ -32,7 +33,8 @@ impl Hub {
         Ok(())
     }
 
-    /// Hands a message to one device, if it is connected and subscribes to the topic. Gives a
+    /// Hands a message to one device, if it is connected and subscribes to the topic, or leaves it
+    /// at QoS 1 where it waits: in a session that lasts, or for a sub-device that is away. Gives a
     /// number that names the message. Whether the topic is the device's is the dialect's to check.
     ///
     /// # Errors
@@ -93,6 +95,14 @@ impl Hub {
         qos: u8,
         system: bool,
     ) -> Result<(), Fault> {
+        if qos > 0 && self.letter_waits(device).await? {
+            let letter = Letter {
+                topic: topic.to_owned(),
+                payload,
+                system,
+            };
+            return self.letter_keep(device, letter).await;
+        }
         let signal = Signal::Publish {
             to: Audience::Device(device.clone()),
             topic: topic.to_owned(),

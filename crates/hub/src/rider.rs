@@ -6,6 +6,8 @@
 //! (`Session::via`). Signals for it reach the node that holds the gateway's connection, and lie in
 //! that session's list until its task looks.
 
+mod letter;
+
 use crate::{
     Hub,
     admit::Claim,
@@ -265,6 +267,9 @@ pub struct RiderClaim {
     pub claim: Claim,
     /// See `Session::marks`.
     pub marks: u32,
+    /// Whether messages at QoS 1 that came while it was away are still wanted, and later ones are
+    /// to wait until it has them.
+    pub keeps: bool,
 }
 
 /// Why sub-devices were not let in, and which of them was the first.
@@ -346,7 +351,11 @@ impl Hub {
             session: gateway.id,
             device: gateway.device.clone(),
             iot_id: gateway.iot_id.clone(),
+            keeps: asked.keeps,
         };
+        if !asked.keeps {
+            self.letters_drop(&device.iot_id).await?;
+        }
         let peer = asked.claim.peer;
         let opened = self.session_open(device, product, peer, asked.marks, Some(via));
         let session = opened.await?;

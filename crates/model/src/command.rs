@@ -2,6 +2,7 @@
 
 use crate::firmware::Upgrade;
 use crate::id::{CommandId, DeviceKey, IotId, Time};
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -31,6 +32,20 @@ pub enum Order {
     BindSubs(Vec<DeviceKey>),
     /// Fetch this document, which says how to reach sub-devices.
     Wire(Box<Configuration>),
+    /// Nothing but hear this: a message that waits for a sub-device.
+    Hear(Box<Letter>),
+}
+
+/// A message at QoS 1 as it was published.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Letter {
+    /// Its topic.
+    pub topic: String,
+    /// What it says.
+    #[serde(with = "crate::fact::as_base64")]
+    pub payload: Bytes,
+    /// Whether implicit subscriptions cover it.
+    pub system: bool,
 }
 
 /// A document that devices fetch.

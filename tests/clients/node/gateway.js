@@ -1,7 +1,8 @@
 // A gateway on the unmodified device SDKs for Node.js (alibabacloud-iot-device-sdk,
 // aliyun-iot-device-sdk), led by a test. Orders: {"do": "start", "sdk", "config"},
 // {"do": "register", "subs"}, {"do": "add", "subs"}, {"do": "topo"}, {"do": "remove", "subs"},
-// {"do": "login", "sub"}, {"do": "post", "name", "params"}, {"do": "logout", "sub"}.
+// {"do": "login", "sub"}, {"do": "listen", "topic"}, {"do": "post", "name", "params"},
+// {"do": "logout", "sub"}.
 const { orders, tell } = require('./lines');
 
 let gateway;
@@ -36,6 +37,9 @@ const does = {
     if (device.onProps) {
       device.onProps((message) => tell({ event: 'prop_changed', name, message }));
     }
+  },
+  listen({ topic }) {
+    gateway.subscribe(topic, (error) => tell({ event: 'listening', error: error && String(error) }));
   },
   post({ name, params }) {
     subs[name].postProps(params, (reply) => tell({ event: 'prop_post', name, reply }));

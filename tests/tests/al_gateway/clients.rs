@@ -192,10 +192,18 @@ fn an_older_javascript_gateway_lets_its_sub_device_connect() {
         secret: yard.server.device(&yard.gateways, "gate"),
     };
     let (mut kit, proven) = node(&yard, "aliyun-iot-device-sdk", &gate, &sub);
+    let errors = format!("/ext/error/{}/{}", gate.product, gate.name);
+    kit.order(&json!({"do": "listen", "topic": errors}));
+    kit.wait("listening");
     kit.order(&json!({"do": "login", "sub": proven}));
     let reply = kit.wait("login")["reply"].clone();
     assert_eq!(reply["code"], 200, "{reply}");
     kit.wait("sub_connect");
+    let told = kit.wait_for("an error", |e| {
+        e["event"] == "message" && e["topic"] == errors
+    });
+    let told = parsed(&told);
+    assert_eq!((&told["code"], &told["data"]), (&json!(427), &sub.names()));
     kit.order(&json!({"do": "post", "name": "press1", "params": {"temperature": 18.5}}));
     eventually("the value", || {
         (temperature(&mut app, &sub) == "18.5").then_some(())

@@ -103,7 +103,16 @@ fn a_sub_device_is_called_over_its_gateway() {
     let reply = gateway.combine("logout", &sub.names());
     assert_eq!(reply["code"], 200, "{reply}");
     say();
-    gateway.line.ping();
+    // What is said to the gateway afterwards takes the same way: with it the other would be here.
+    let own = format!("/{}/gate/user/get", yard.gateways);
+    assert!(!gateway.line.subscribe(&own).is_error());
+    let more = [
+        ("TopicFullName", own.as_str()),
+        ("MessageContent", "bGF0ZXI="),
+        ("Qos", "1"),
+    ];
+    yard.call("Pub", &gateway.names, &more);
+    assert_eq!(gateway.line.message(&own), b"later");
     assert!(!gateway.line.has_message(&topic), "nobody is there for it");
 }
 
@@ -382,4 +391,81 @@ fn a_gateway_that_drops_takes_its_sub_devices_along() {
     yard.becomes(&subs[0], "OFFLINE");
     second.login(&subs[0]);
     yard.becomes(&subs[0], "ONLINE");
+}
+
+/// [AL-6.2] What comes at QoS 1 for a sub-device that is away, or that has not acknowledged it, comes
+/// at its next login that wants it, in order and once, whatever was killed meanwhile; a login with a
+/// clean session drops it.
+/// Document: [001 6.4].
+#[test]
+fn messages_wait_for_a_sub_device() {
+    let mut yard = Yard::open();
+    let (mut gateway, subs) = yard.set("gate", &["one1"]);
+    let (sub, names) = (&subs[0], gateway.names.clone());
+    let get = format!("/{}/one1/user/get", sub.product);
+    let say = |yard: &Yard, words: &str| {
+        use base64::{Engine, engine::general_purpose::STANDARD};
+        let content = STANDARD.encode(words);
+        let more = [
+            ("TopicFullName", get.as_str()),
+            ("MessageContent", content.as_str()),
+            ("Qos", "1"),
+        ];
+        yard.call("Pub", sub, &more);
+    };
+    let login = |gateway: &mut crate::Gateway, clean: &str| {
+        let mut login = sub.login();
+        login["cleanSession"] = clean.into();
+        let reply = gateway.combine("login", &login);
+        assert_eq!(reply["code"], 200, "{reply}");
+    };
+    let leave = |gateway: crate::Gateway, yard: &Yard| {
+        drop(gateway);
+        yard.becomes(&names, "OFFLINE");
+    };
+    leave(gateway, &yard);
+    for words in ["one", "two", "two"] {
+        say(&yard, words);
+    }
+    yard.server.kill();
+    yard.server.resume();
+    say(&yard, "three");
+    gateway = yard.connect(names.clone(), ",_ss=1");
+    login(&mut gateway, "false");
+    assert!(!gateway.line.has_message(&get), "nobody listens");
+    assert!(!gateway.line.subscribe(&get).is_error());
+    for words in ["one", "two", "two"] {
+        assert_eq!(gateway.line.message(&get), words.as_bytes());
+    }
+    // The gateway has the fourth, and has not said so; neither of those that come while it is there.
+    gateway.line.wait(
+        "a message",
+        |p| matches!(p, wire::mqtt::Packet::Publish(p) if &p.payload[..] == b"three"),
+    );
+    say(&yard, "four");
+    gateway.line.wait(
+        "a message",
+        |p| matches!(p, wire::mqtt::Packet::Publish(p) if &p.payload[..] == b"four"),
+    );
+    yard.server.kill();
+    yard.server.resume();
+    gateway = yard.connect(names.clone(), ",_ss=1");
+    login(&mut gateway, "false");
+    assert!(!gateway.line.subscribe(&get).is_error());
+    for words in ["three", "four"] {
+        assert_eq!(gateway.line.message(&get), words.as_bytes());
+    }
+    gateway.line.ping();
+    leave(gateway, &yard);
+    gateway = yard.connect(names.clone(), ",_ss=1");
+    login(&mut gateway, "false");
+    assert!(!gateway.line.subscribe(&get).is_error());
+    assert!(!gateway.line.has_message(&get), "it has them all");
+    leave(gateway, &yard);
+    say(&yard, "five");
+    gateway = yard.connect(names.clone(), ",_ss=1");
+    login(&mut gateway, "true");
+    assert!(!gateway.line.subscribe(&get).is_error());
+    say(&yard, "six");
+    assert_eq!(gateway.line.message(&get), b"six", "the fifth is dropped");
 }

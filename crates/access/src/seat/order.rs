@@ -66,8 +66,14 @@ impl State {
         if messages.is_empty() {
             return Gave::Unwanted;
         }
-        let early = messages.iter().all(|(message, _)| orders.is_early(message));
-        let held = |message: &Arc<Message>| self.mqtt.holds(|other| same(other, message));
+        let mut early = true;
+        for (message, _) in &messages {
+            early &= orders.take_early(message);
+        }
+        let orders = &*orders;
+        let held = |message: &Arc<Message>| {
+            self.mqtt.holds(|other| same(other, message)) > orders.held(message)
+        };
         if early || messages.iter().any(|(message, _)| held(message)) {
             // A former connection was given it, and its session goes on.
             let step = |message: &Arc<Message>| match held(message) {
@@ -76,7 +82,7 @@ impl State {
             };
             let parts = messages.into_iter();
             let parts = parts.map(|(message, _)| (message.clone(), step(&message)));
-            let parts = parts.collect();
+            let parts = parts.collect::<Vec<_>>();
             self.orders.get_or_insert_default().give(id, parts);
             return Gave::Known;
         }
@@ -97,7 +103,8 @@ impl State {
             if total != Handed::On {
                 break;
             }
-            let step = match self.mqtt.holds(|other| same(other, &message)) {
+            let known = self.orders.as_ref().map_or(0, |own| own.held(&message));
+            let step = match self.mqtt.holds(|other| same(other, &message)) > known {
                 true => Stage::Held,
                 false => Stage::Written,
             };

@@ -1,20 +1,21 @@
-//! Campaigns: which devices a package is for, when, how fast, and when it is enough.
+//! Campaigns: what somebody wants to be done with a package, when, how fast, and when it is enough.
 
 use super::{
+    choose::{Select, Versions},
     package::{Package, Verified, id_of},
-    task::{BY_DEVICE, BY_STATE, OPEN, TASK, Task, TaskState, state_prefix, task_key},
+    task::{BY_DEVICE, BY_STATE, Task, TaskState, state_prefix},
 };
 use crate::{
     Hub,
     account::Permit,
-    document::{TRIES, busy, put, remove},
+    document::{busy, put},
     scan::Verdict,
 };
 use model::{
     account::Resource,
     error::{Fault, OtaError},
-    id::{AccountId, DeviceKey, DeviceName, IotId, ProductKey, Time},
-    port::{Expect, Put},
+    id::{AccountId, DeviceKey, ProductKey, Time},
+    port::Expect,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,15 +24,15 @@ pub(super) const CAMPAIGN: &str = "campaign";
 /// Campaigns that are not over.
 pub(super) const LIVE: &str = "campaign-live";
 /// Campaigns of a package, by `firmware/campaign`.
-const OF: &str = "campaign-of";
+pub(super) const OF: &str = "campaign-of";
 /// Campaigns that take devices that come later, by `product/campaign`.
 pub(super) const DYNAMIC: &str = "campaign-dynamic";
 /// Names of devices that a campaign is for.
 const NAMES: usize = 10_000;
 const VERSIONS: usize = 50;
 const TAGS: usize = 20;
-/// Tasks that are ended in one call.
-const STEP: usize = 500;
+/// Rows that are taken in one call.
+pub(super) const STEP: usize = 500;
 
 /// What a campaign is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -77,57 +78,6 @@ impl CampaignState {
             Self::Stopped(_) => "stopped",
         }
     }
-}
-
-/// Which devices of the product.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Select {
-    /// All.
-    #[default]
-    All,
-    /// These.
-    Names(BTreeSet<DeviceName>),
-    /// So many in ten thousand of all, and at least one.
-    Gray(u32),
-    /// Those that bear all of these tags.
-    Tags(BTreeMap<String, String>),
-    /// Those of this group.
-    Group(String),
-}
-
-/// Which versions a device may have.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Versions {
-    /// One of these; any when there are none.
-    pub one_of: BTreeSet<String>,
-    /// This one or a later one.
-    pub least: Option<String>,
-    /// One before this.
-    pub below: Option<String>,
-}
-
-impl Versions {
-    /// Whether a device that reported `version` (empty for none) is meant.
-    pub fn take(&self, version: &str) -> bool {
-        let at_least = |least: &String| version_parts(version) >= version_parts(least);
-        let before = |below: &String| version_parts(version) < version_parts(below);
-        (self.one_of.is_empty() || self.one_of.contains(version))
-            && (version.is_empty() && self.least.is_none() && self.below.is_none()
-                || !version.is_empty()
-                    && self.least.as_ref().is_none_or(at_least)
-                    && self.below.as_ref().is_none_or(before))
-    }
-}
-
-/// A version as numbers and words that are compared one by one; 1.10 is after 1.9, and 1.2 is
-/// before 1.2.1.
-fn version_parts(version: &str) -> Vec<(u64, &str)> {
-    let parts = version.split(['.', '-', '_', '+']);
-    let number = |part: &str| part.trim_start_matches(['v', 'V']).parse::<u64>();
-    parts
-        .map(|part| number(part).map_or((0, part), |number| (number, "")))
-        .collect()
 }
 
 /// What becomes of a device on which it failed.
@@ -497,107 +447,6 @@ impl Hub {
         Ok(found)
     }
 
-    /// Calls off a campaign: tasks that the device was not told of end, and those that it was told
-    /// of as well if `told`.
-    ///
-    /// # Errors
-    /// `NotFound`.
-    pub async fn campaign_cancel(
-        &self,
-        permit: &Permit,
-        id: &str,
-        told: bool,
-    ) -> Result<CampaignView, OtaError> {
-        let campaign = self.campaign_owned(permit, id).await?;
-        let closing: BTreeSet<TaskState> = OPEN
-            .into_iter()
-            .filter(|state| told || !state.is_told())
-            .collect();
-        let campaign = self
-            .campaign_over(&campaign.id, CampaignState::Canceled, closing)
-            .await?
-            .ok_or(OtaError::NotFound("campaign"))?;
-        self.campaign_close(&campaign).await?;
-        Ok(self.campaign_view(campaign).await?)
-    }
-
-    /// Makes no further tasks for devices that there were when the campaign began, so that what is
-    /// called off now stays so.
-    ///
-    /// # Errors
-    /// `NotFound`.
-    pub async fn campaign_hold(&self, permit: &Permit, id: &str) -> Result<(), OtaError> {
-        let campaign = self.campaign_owned(permit, id).await?;
-        self.campaign_change(&campaign.id, |campaign| campaign.made = true)
-            .await?;
-        Ok(())
-    }
-
-    /// Ends the tasks of a campaign that are in one of these states now; the campaign goes on with
-    /// the others.
-    ///
-    /// # Errors
-    /// `NotFound`.
-    pub async fn campaign_cancel_tasks(
-        &self,
-        permit: &Permit,
-        id: &str,
-        states: &[TaskState],
-    ) -> Result<(), OtaError> {
-        let campaign = self.campaign_owned(permit, id).await?;
-        for state in states {
-            while self.tasks_end(&campaign.id, *state, "called off").await? {}
-        }
-        Ok(())
-    }
-
-    /// Lets a dynamic campaign take no more devices; those that it has go on.
-    ///
-    /// # Errors
-    /// `NotFound`.
-    pub async fn campaign_no_more(&self, permit: &Permit, id: &str) -> Result<(), OtaError> {
-        let campaign = self.campaign_owned(permit, id).await?;
-        let changed = self.campaign_change(&campaign.id, |campaign| {
-            campaign.kind = CampaignKind::Static;
-        });
-        changed.await?;
-        let key = format!("{}/{id}", campaign.product);
-        let puts = vec![remove(DYNAMIC, key, Expect::Anything)];
-        self.document_put(puts).await?;
-        self.pacer.wake();
-        Ok(())
-    }
-
-    /// Ends the open tasks of some devices for a package, in one campaign or in all.
-    ///
-    /// # Errors
-    /// `NotFound`, `NoSuchDevice`.
-    pub async fn campaign_cancel_devices(
-        &self,
-        permit: &Permit,
-        firmware: &str,
-        devices: &[DeviceKey],
-        only: Option<&str>,
-    ) -> Result<(), OtaError> {
-        let package = self.firmware_find(permit, firmware).await?;
-        for key in devices {
-            let found = self.campaigns_of_device(permit, key).await?;
-            for (campaign, task) in found {
-                if campaign.firmware == package.id && only.is_none_or(|id| id == campaign.id) {
-                    self.task_change(&campaign.id, &task.iot_id, |task| {
-                        let open = task.state.is_open();
-                        open.then(|| {
-                            task.clone()
-                                .to(TaskState::Canceled, task.step, "called off")
-                        })
-                    })
-                    .await?;
-                }
-            }
-        }
-        Ok(())
-    }
-
     /// Changes how fast a campaign goes and how long a device has, while it goes on.
     ///
     /// # Errors
@@ -621,162 +470,8 @@ impl Hub {
         changed.await?.ok_or(OtaError::NotFound("campaign"))
     }
 
-    /// Tasks of a campaign in the order of their devices' ids, from the `skip`th on: in these
-    /// states, where some are named. How many there are in all, too.
-    ///
-    /// # Errors
-    /// `NotFound`.
-    pub async fn task_page(
-        &self,
-        permit: &Permit,
-        id: &str,
-        states: &[TaskState],
-        skip: u64,
-        most: usize,
-    ) -> Result<(Vec<Task>, u64), OtaError> {
-        let campaign = self.campaign_owned(permit, id).await?;
-        let prefixes: Vec<(&'static str, String)> = match states {
-            [] => vec![(TASK, format!("{}/", campaign.id))],
-            some => some
-                .iter()
-                .map(|state| (BY_STATE, state_prefix(&campaign.id, *state)))
-                .collect(),
-        };
-        let mut total = 0;
-        let mut left = skip;
-        let mut tasks = Vec::new();
-        for (kind, prefix) in prefixes {
-            let count = self.ports.catalog.count(kind, &prefix).await?;
-            total += count;
-            if left >= count {
-                left -= count;
-                continue;
-            }
-            let mut after: Option<String> = None;
-            while tasks.len() < most {
-                let catalog = &self.ports.catalog;
-                let page = catalog.list(kind, &prefix, after.as_deref(), STEP).await?;
-                for entry in &page {
-                    if left > 0 {
-                        left -= 1;
-                    } else if tasks.len() < most {
-                        let device = entry.key.rsplit('/').next().unwrap_or_default();
-                        if let Ok(device) = IotId::parse(device) {
-                            tasks.extend(self.task_find(&campaign.id, &device).await?);
-                        }
-                    }
-                }
-                match page.into_iter().last() {
-                    Some(last) => after = Some(last.key),
-                    None => break,
-                }
-            }
-        }
-        Ok((tasks, total))
-    }
-
-    /// Tasks of a campaign for these devices; devices without one are left out.
-    ///
-    /// # Errors
-    /// `NotFound`.
-    pub async fn task_find_many(
-        &self,
-        permit: &Permit,
-        id: &str,
-        names: &[DeviceName],
-    ) -> Result<Vec<Task>, OtaError> {
-        let campaign = self.campaign_owned(permit, id).await?;
-        let mut tasks = Vec::new();
-        for name in names {
-            let key = DeviceKey {
-                product: campaign.product.clone(),
-                name: name.clone(),
-            };
-            if let Some(device) = self.ports.devices.find(&key).await? {
-                tasks.extend(self.task_find(&campaign.id, &device.iot_id).await?);
-            }
-        }
-        Ok(tasks)
-    }
-
-    /// Says yes to tasks that wait for it.
-    ///
-    /// # Errors
-    /// `NotFound`, `BadRequest` for one that does not wait for it.
-    pub async fn task_confirm(&self, permit: &Permit, ids: &[&str]) -> Result<(), OtaError> {
-        for id in ids {
-            let (campaign, device) = self.task_owned(permit, id).await?;
-            let changed = self
-                .task_change(&campaign.id, &device, |task| {
-                    let to = match campaign.push {
-                        true => TaskState::Queued,
-                        false => TaskState::Away,
-                    };
-                    let waits = task.state == TaskState::Confirm;
-                    waits.then(|| task.clone().to(to, 0, ""))
-                })
-                .await?;
-            if changed.is_none() {
-                let text = format!("task {id} does not wait to be confirmed");
-                return Err(OtaError::BadRequest(text));
-            }
-        }
-        Ok(())
-    }
-
-    /// Tries tasks again that failed or were called off; a campaign that was completed goes on
-    /// with them.
-    ///
-    /// # Errors
-    /// `NotFound`, `BadRequest` for one that is not over, or whose campaign was called off.
-    pub async fn task_again(
-        &self,
-        permit: &Permit,
-        campaign: &str,
-        ids: &[&str],
-    ) -> Result<(), OtaError> {
-        for id in ids {
-            let (of, device) = self.task_owned(permit, id).await?;
-            if of.id != campaign {
-                return Err(OtaError::NotFound("task in the campaign"));
-            }
-            if !matches!(of.state, CampaignState::Running | CampaignState::Completed) {
-                let text = "the campaign was called off or has not begun";
-                return Err(OtaError::BadRequest(text.into()));
-            }
-            if of.end.is_some_and(|end| end <= self.now()) {
-                return Err(OtaError::BadRequest("the campaign's time is over".into()));
-            }
-            // Live first: an open task of a campaign that nobody looks after would wait for ever.
-            self.campaign_reopen(&of.id).await?;
-            let changed = self
-                .task_change(&of.id, &device, |task| {
-                    let over = matches!(task.state, TaskState::Failed | TaskState::Canceled);
-                    over.then(|| Task {
-                        attempt: 0,
-                        ..task.clone().to(TaskState::Queued, 0, "")
-                    })
-                })
-                .await?;
-            if changed.is_none() {
-                let text = format!("task {id} has not failed");
-                return Err(OtaError::BadRequest(text));
-            }
-        }
-        Ok(())
-    }
-
     pub(super) async fn campaign(&self, id: &str) -> Result<Option<Campaign>, Fault> {
         let found = self.document::<Campaign>(CAMPAIGN, id).await?;
-        Ok(found.map(|found| found.value))
-    }
-
-    pub(super) async fn task_find(
-        &self,
-        campaign: &str,
-        id: &IotId,
-    ) -> Result<Option<Task>, Fault> {
-        let found = self.document::<Task>(TASK, &task_key(campaign, id)).await?;
         Ok(found.map(|found| found.value))
     }
 
@@ -812,139 +507,18 @@ impl Hub {
         .await
     }
 
-    /// Ends a campaign that is live; tasks of the states `closing` end with it, over time. What it
-    /// was already stays.
-    pub(super) async fn campaign_over(
+    pub(super) async fn campaign_owned(
         &self,
+        permit: &Permit,
         id: &str,
-        state: CampaignState,
-        closing: BTreeSet<TaskState>,
-    ) -> Result<Option<Campaign>, Fault> {
-        let now = self.now();
-        let changed = self.campaign_change(id, |campaign| {
-            if campaign.state.is_live() {
-                campaign.state = state.clone();
-                campaign.ended = Some(now);
-            }
-            campaign.closing.extend(&closing);
-        });
-        let Some(campaign) = changed.await? else {
-            return Ok(None);
-        };
-        let key = format!("{}/{id}", campaign.product);
-        self.document_put(vec![remove(DYNAMIC, key, Expect::Anything)])
-            .await?;
-        self.pacer.wake();
-        Ok(Some(campaign))
-    }
-
-    /// Removes a campaign whose devices are all gone, and their tasks with them.
-    pub(super) async fn campaign_remove(&self, campaign: &Campaign) -> Result<(), Fault> {
-        let id = &campaign.id;
-        let puts = vec![
-            remove(LIVE, id.clone(), Expect::Anything),
-            remove(
-                DYNAMIC,
-                format!("{}/{id}", campaign.product),
-                Expect::Anything,
-            ),
-            remove(OF, format!("{}/{id}", campaign.firmware), Expect::Anything),
-            remove(CAMPAIGN, id.clone(), Expect::Anything),
-        ];
-        self.document_put(puts).await?;
-        Ok(())
-    }
-
-    /// Goes on ending the tasks of a campaign that is over; true when none are left. A campaign
-    /// without open tasks leaves the list of those that are looked after.
-    pub(super) async fn campaign_close(&self, campaign: &Campaign) -> Result<bool, Fault> {
-        for state in &campaign.closing {
-            if self.tasks_end(&campaign.id, *state, "called off").await? {
-                return Ok(false);
-            }
-        }
-        if self.campaign_has_open(&campaign.id).await? {
-            return Ok(false);
-        }
-        let id = campaign.id.clone();
-        self.document_put(vec![remove(LIVE, id, Expect::Anything)])
-            .await?;
-        Ok(true)
-    }
-
-    /// Whether any task of the campaign goes on.
-    pub(super) async fn campaign_has_open(&self, id: &str) -> Result<bool, Fault> {
-        for state in OPEN {
-            let catalog = &self.ports.catalog;
-            let prefix = state_prefix(id, state);
-            if !catalog.list(BY_STATE, &prefix, None, 1).await?.is_empty() {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-
-    /// Ends some tasks that are in a state; true when there may be more of them.
-    async fn tasks_end(&self, id: &str, state: TaskState, why: &str) -> Result<bool, Fault> {
-        let catalog = &self.ports.catalog;
-        let prefix = state_prefix(id, state);
-        let page = catalog.list(BY_STATE, &prefix, None, STEP).await?;
-        let many = page.len();
-        for entry in page {
-            let device = entry.key.rsplit('/').next().unwrap_or_default();
-            let Ok(device) = IotId::parse(device) else {
-                continue;
-            };
-            self.task_change(id, &device, |task| {
-                let still = task.state == state;
-                still.then(|| task.clone().to(TaskState::Canceled, task.step, why))
-            })
-            .await?;
-        }
-        Ok(many == STEP)
-    }
-
-    async fn campaign_reopen(&self, id: &str) -> Result<(), Fault> {
-        for _ in 0..TRIES {
-            let Some(found) = self.document::<Campaign>(CAMPAIGN, id).await? else {
-                return Ok(());
-            };
-            let expect = found.expect();
-            let mut campaign = found.value;
-            campaign.state = CampaignState::Running;
-            campaign.ended = None;
-            campaign.modified = self.now();
-            let puts: Vec<Put> = vec![
-                put(CAMPAIGN, id.to_owned(), &campaign, expect)?,
-                put(LIVE, id.to_owned(), &(), Expect::Anything)?,
-            ];
-            if self.document_put(puts).await? {
-                return Ok(());
-            }
-        }
-        Err(busy(CAMPAIGN))
-    }
-
-    async fn campaign_owned(&self, permit: &Permit, id: &str) -> Result<Campaign, OtaError> {
+    ) -> Result<Campaign, OtaError> {
         let found = self.campaign(id).await?;
         found
             .filter(|campaign| campaign.account == *permit.account())
             .ok_or(OtaError::NotFound("campaign"))
     }
 
-    async fn task_owned(&self, permit: &Permit, id: &str) -> Result<(Campaign, IotId), OtaError> {
-        let (campaign, device) = Task::parse_id(id).ok_or(OtaError::NotFound("task"))?;
-        let campaign = self.campaign_owned(permit, &campaign).await;
-        let campaign = campaign.map_err(|error| match error {
-            OtaError::NotFound(_) => OtaError::NotFound("task"),
-            other => other,
-        })?;
-        let task = self.task_find(&campaign.id, &device).await?;
-        task.ok_or(OtaError::NotFound("task"))?;
-        Ok((campaign, device))
-    }
-
-    async fn campaign_view(&self, campaign: Campaign) -> Result<CampaignView, Fault> {
+    pub(super) async fn campaign_view(&self, campaign: Campaign) -> Result<CampaignView, Fault> {
         let mut counts = BTreeMap::new();
         for state in TaskState::ALL {
             let prefix = state_prefix(&campaign.id, state);
@@ -1015,42 +589,4 @@ fn check(new: &NewCampaign, now: Time) -> Result<(), OtaError> {
         return bad("a verification names its devices");
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn versions_are_compared_part_by_part() {
-        for (less, more) in [
-            ("1.9", "1.10"),
-            ("1.2", "1.2.1"),
-            ("v1.0.9", "v1.1.0"),
-            ("1.0", "2"),
-            ("1.0-rc1", "1.0-rc2"),
-        ] {
-            assert!(version_parts(less) < version_parts(more), "{less} {more}");
-        }
-        let versions = Versions {
-            one_of: BTreeSet::new(),
-            least: Some("1.2".into()),
-            below: Some("2.0".into()),
-        };
-        for (version, taken) in [
-            ("1.1.9", false),
-            ("1.2", true),
-            ("1.10.3", true),
-            ("2.0", false),
-            ("", false),
-        ] {
-            assert_eq!(versions.take(version), taken, "{version}");
-        }
-        assert!(Versions::default().take(""));
-        let one = Versions {
-            one_of: ["1.0".to_owned()].into(),
-            ..Versions::default()
-        };
-        assert!(one.take("1.0") && !one.take("1.0.0") && !one.take(""));
-    }
 }

@@ -2,7 +2,8 @@
 //! a file they want.
 
 use super::{
-    campaign::{CampaignKind, DYNAMIC, Select},
+    campaign::{CampaignKind, DYNAMIC},
+    choose::Select,
     is_name,
     pace::upgrade_of,
     task::{BY_DEVICE, OPEN_OF, Task, TaskState},

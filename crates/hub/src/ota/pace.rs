@@ -1,10 +1,11 @@
-//! The walk over campaigns: makes tasks, tells devices whose turn it is, ends what is over.
+//! The walk over campaigns: lets tasks be made, tells devices whose turn it is, ends what is over.
 //!
 //! [`Hub::ota_run`] walks every second and whenever something changed. Nothing is kept here but
 //! how fast each campaign may go on; a server that starts anew goes on where the catalog stands.
 
 use super::{
-    campaign::{Campaign, CampaignKind, CampaignState, LIVE, Select},
+    campaign::{Campaign, CampaignKind, CampaignState, LIVE},
+    choose::Share,
     package::{Package, Verified},
     task::{BY_STATE, BY_TIME, OPEN, Task, TaskState, state_prefix},
 };
@@ -14,9 +15,8 @@ use model::{
     command::Order,
     device::Device,
     error::{DeviceError, Fault},
-    firmware::{Upgrade, WHOLE},
-    id::{DeviceKey, IotId, SessionId, Time},
-    port::DeviceFilter,
+    firmware::Upgrade,
+    id::{IotId, SessionId, Time},
 };
 use parking_lot::Mutex;
 use std::{collections::HashMap, time::Duration};
@@ -63,8 +63,8 @@ struct Pace {
     cursor: u64,
     /// Where it is in the list of a group's or of tagged devices.
     after: Option<String>,
-    /// Devices that were looked at and fit (for gray campaigns).
-    fit: u64,
+    /// How far the share of a gray campaign is.
+    share: Share,
 }
 
 impl Pacer {
@@ -96,15 +96,15 @@ impl Pacer {
         }
     }
 
-    fn cursor(&self, campaign: &str, now: Time) -> (u64, u64) {
+    pub(super) fn cursor(&self, campaign: &str, now: Time) -> (u64, Share) {
         let mut paces = self.paces.lock();
         let pace = paces.entry(campaign.to_owned()).or_insert(Pace::new(now));
-        (pace.cursor, pace.fit)
+        (pace.cursor, pace.share)
     }
 
-    fn moved(&self, campaign: &str, cursor: u64, fit: u64) {
+    pub(super) fn moved(&self, campaign: &str, cursor: u64, share: Share) {
         if let Some(pace) = self.paces.lock().get_mut(campaign) {
-            (pace.cursor, pace.fit) = (cursor, fit);
+            (pace.cursor, pace.share) = (cursor, share);
         }
     }
 
@@ -115,13 +115,13 @@ impl Pacer {
     }
 
     /// Where the making of tasks is in a list of ids.
-    fn after(&self, campaign: &str, now: Time) -> Option<String> {
+    pub(super) fn after(&self, campaign: &str, now: Time) -> Option<String> {
         let mut paces = self.paces.lock();
         let pace = paces.entry(campaign.to_owned()).or_insert(Pace::new(now));
         pace.after.clone()
     }
 
-    fn went(&self, campaign: &str, after: Option<String>) {
+    pub(super) fn went(&self, campaign: &str, after: Option<String>) {
         if let Some(pace) = self.paces.lock().get_mut(campaign) {
             pace.after = after;
         }
@@ -167,7 +167,7 @@ impl Pace {
             at,
             cursor: 0,
             after: None,
-            fit: 0,
+            share: Share::default(),
         }
     }
 }
@@ -291,139 +291,6 @@ impl Hub {
         self.campaign_over(&campaign.id, CampaignState::Completed, none)
             .await?;
         Ok(())
-    }
-
-    /// Makes tasks for the next devices of the product.
-    async fn campaign_make(
-        &self,
-        campaign: &Campaign,
-        package: &Package,
-        now: Time,
-    ) -> Result<(), Fault> {
-        let id = &campaign.id;
-        let (cursor, mut fit) = self.pacer.cursor(id, now);
-        let (devices, next, last) = match &campaign.select {
-            Select::Names(names) => {
-                let mut devices = Vec::with_capacity(names.len());
-                for name in names {
-                    let key = DeviceKey {
-                        product: campaign.product.clone(),
-                        name: name.clone(),
-                    };
-                    devices.extend(self.ports.devices.find(&key).await?);
-                }
-                (devices, 0, true)
-            }
-            Select::Tags(_) | Select::Group(_) => {
-                let (devices, last) = self.campaign_listed(campaign, now).await?;
-                (devices, 0, last)
-            }
-            Select::All | Select::Gray(_) => {
-                let all = DeviceFilter::default();
-                let page = self
-                    .ports
-                    .devices
-                    .page(&campaign.product, &all, cursor, PAGE);
-                let (devices, _) = page.await?;
-                // A device that goes moves the rest up by one. Looking at the last few again
-                // costs nothing: whoever has a task gets no second one.
-                let next = cursor + (devices.len() as u64).saturating_sub(PAGE as u64 / 20);
-                let last = devices.len() < PAGE;
-                (devices, next, last)
-            }
-        };
-        // Of the page, those that were on the former one.
-        let seen_before = match cursor {
-            0 => 0,
-            _ => PAGE / 20,
-        };
-        let mut chosen = Vec::new();
-        for (at, device) in devices.into_iter().enumerate() {
-            if device.created > campaign.created {
-                continue;
-            }
-            let Some(version) = self.campaign_wants(campaign, &device).await? else {
-                continue;
-            };
-            if let Select::Gray(parts) = campaign.select {
-                // Those that were looked at before are not counted again.
-                if at < seen_before && fit > 0 {
-                    continue;
-                }
-                let parts = u64::from(parts);
-                fit += 1;
-                if (fit * parts).div_ceil(10_000) == ((fit - 1) * parts).div_ceil(10_000) {
-                    continue;
-                }
-            }
-            chosen.push((device, version));
-        }
-        self.tasks_make(campaign, package, &chosen).await?;
-        self.pacer.moved(id, next, fit);
-        if last {
-            self.campaign_change(id, |campaign| campaign.made = true)
-                .await?;
-        }
-        self.pacer.wake();
-        Ok(())
-    }
-
-    /// The next devices that bear the campaign's tags or are in its group, and whether these are
-    /// the last. No other device of the product is looked at.
-    async fn campaign_listed(
-        &self,
-        campaign: &Campaign,
-        now: Time,
-    ) -> Result<(Vec<Device>, bool), Fault> {
-        let after = self.pacer.after(&campaign.id, now);
-        let (ids, next) = match &campaign.select {
-            Select::Group(group) => self.group_page(group, after.as_deref(), PAGE).await?,
-            Select::Tags(tags) => {
-                let tags: Vec<_> = tags
-                    .iter()
-                    .map(|(name, value)| (name.as_str(), Some(value.as_str())))
-                    .collect();
-                self.tagged_page(&campaign.account, &tags, after.as_deref(), PAGE)
-                    .await?
-            }
-            Select::All | Select::Gray(_) | Select::Names(_) => (Vec::new(), None),
-        };
-        let mut devices = Vec::with_capacity(ids.len());
-        for id in &ids {
-            let device = self.ports.devices.find_id(id).await?;
-            devices.extend(device.filter(|device| device.key.product == campaign.product));
-        }
-        let last = next.is_none();
-        self.pacer.went(&campaign.id, next);
-        Ok((devices, last))
-    }
-
-    /// The version that a device has of the campaign's module, if the campaign is for it.
-    pub(super) async fn campaign_wants(
-        &self,
-        campaign: &Campaign,
-        device: &Device,
-    ) -> Result<Option<String>, Fault> {
-        let meant = match &campaign.select {
-            Select::All | Select::Gray(_) => true,
-            Select::Names(names) => names.contains(&device.key.name),
-            Select::Tags(tags) => {
-                let has = self.tags(&device.iot_id).await?;
-                tags.iter().all(|(key, value)| has.get(key) == Some(value))
-            }
-            Select::Group(group) => self.group_has(group, &device.iot_id).await?,
-        };
-        if !meant {
-            return Ok(None);
-        }
-        let version = match campaign.module.as_str() {
-            WHOLE => device.firmware.clone(),
-            module => self.version_of(&device.iot_id, module).await?,
-        };
-        let named = matches!(campaign.select, Select::Names(_));
-        // Who has it already is left out, unless it was asked for by name.
-        let fits = campaign.versions.take(&version) && version != campaign.version;
-        Ok((fits || named && version == campaign.version).then_some(version))
     }
 
     /// Whether so much failed that the campaign stopped.

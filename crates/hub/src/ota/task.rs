@@ -33,6 +33,8 @@ pub(super) const OPEN_OF: &str = "upgrade-open";
 pub(super) const BY_DEVICE: &str = "upgrade-of";
 /// Commands of a device that are looked through.
 const COMMANDS: usize = 200;
+/// Open tasks of one device that are looked at.
+const OPEN_MOST: usize = 100;
 /// Tasks that are made in one transaction.
 const AT_ONCE: usize = 50;
 
@@ -290,15 +292,21 @@ impl Hub {
                 .iter()
                 .map(|(device, from)| self.task_of(campaign, package, device, from))
                 .collect();
-            let mut puts = Vec::new();
+            let (mut puts, mut free, mut rest) = (Vec::new(), 0, Vec::new());
             for task in &tasks {
-                puts.extend(turn(None, Some(task))?);
+                if self.task_rivals(campaign, task).await?.is_empty() {
+                    puts.extend(turn(None, Some(task))?);
+                    free += 1;
+                } else {
+                    rest.push(task);
+                }
             }
             if self.document_put(puts).await? {
-                made += tasks.len() as u64;
-                continue;
+                made += free;
+            } else {
+                rest = tasks.iter().collect();
             }
-            for task in &tasks {
+            for task in rest {
                 made += u64::from(self.task_make(campaign, task).await?);
             }
         }
@@ -306,7 +314,54 @@ impl Hub {
         Ok(made)
     }
 
+    /// Campaigns with an open task for another module of the device that cannot be beside this one:
+    /// a device gets one module at a time, unless both campaigns are for devices that take several.
+    async fn task_rivals(&self, campaign: &Campaign, task: &Task) -> Result<Vec<String>, Fault> {
+        let mut rivals = Vec::new();
+        if !task.state.is_open() {
+            return Ok(rivals);
+        }
+        let prefix = format!("{}/", task.iot_id);
+        let open = self.ports.catalog.list(OPEN_OF, &prefix, None, OPEN_MOST);
+        for entry in open.await? {
+            if entry.key.strip_prefix(&prefix) == Some(&task.module) {
+                continue;
+            }
+            let Some(other) = self.document::<String>(OPEN_OF, &entry.key).await? else {
+                continue;
+            };
+            let beside = campaign.multi_module
+                && self
+                    .campaign(&other.value)
+                    .await?
+                    .is_none_or(|other| other.multi_module);
+            if !beside {
+                rivals.push(other.value);
+            }
+        }
+        Ok(rivals)
+    }
+
+    /// Ends a task of another campaign that its device is not at yet.
+    async fn task_displace(&self, other: &str, by: &Task) -> Result<(), Fault> {
+        let why = format!("campaign {} took its place", by.campaign);
+        self.task_change(other, &by.iot_id, |old| {
+            let may = old.state.is_open() && old.state != TaskState::InProgress;
+            may.then(|| old.clone().to(TaskState::Canceled, old.step, &why))
+        })
+        .await?;
+        Ok(())
+    }
+
     async fn task_make(&self, campaign: &Campaign, task: &Task) -> Result<bool, Fault> {
+        if campaign.overrides {
+            for rival in self.task_rivals(campaign, task).await? {
+                self.task_displace(&rival, task).await?;
+            }
+        }
+        if !self.task_rivals(campaign, task).await?.is_empty() {
+            return Ok(false);
+        }
         if self.document_put(turn(None, Some(task))?).await? {
             return Ok(true);
         }
@@ -316,12 +371,7 @@ impl Hub {
         let Some(other) = other else {
             return Ok(false);
         };
-        let why = format!("campaign {} took its place", task.campaign);
-        self.task_change(&other.value, &task.iot_id, |old| {
-            let may = old.state.is_open() && old.state != TaskState::InProgress;
-            may.then(|| old.clone().to(TaskState::Canceled, old.step, &why))
-        })
-        .await?;
+        self.task_displace(&other.value, task).await?;
         self.document_put(turn(None, Some(task))?).await
     }
 

@@ -11,7 +11,7 @@ use model::{
     error::OtaError,
     fact::What,
     firmware::{SignMethod, WHOLE},
-    id::DeviceName,
+    id::{DeviceName, IotId},
     product::{DynamicRegistration, Product},
 };
 use std::collections::BTreeMap;
@@ -424,6 +424,53 @@ async fn a_campaign_stops_when_too_much_fails() {
     assert_eq!(fleet.view(&campaign).await.counts[&Succeeded], 2);
 }
 
+/// [AL-4.2] A gray campaign is for its share of the devices, and for none more when the server starts
+/// anew in the middle of choosing: those that were chosen count, though they have the version now.
+#[tokio::test]
+async fn a_gray_campaign_chooses_no_more_after_a_restart() {
+    let fleet = Fleet::of(60).await;
+    let mut sessions = Vec::new();
+    for at in 0..60 {
+        let session = fleet.online(at).await;
+        fleet.says(&session, "1.0").await;
+        sessions.push(session);
+    }
+    let package = fleet.package("2.0").await;
+    let mut new = fleet.campaign(&package, CampaignKind::Static);
+    new.select = Select::Gray(1_500);
+    let campaign = fleet.begin(new).await;
+    let hub = &fleet.stage.hub;
+    let chosen = async || -> Vec<IotId> {
+        let tasks = hub.task_page(&fleet.permit, &campaign.id, &[], 0, 100);
+        let tasks = tasks.await.unwrap().0;
+        tasks.into_iter().map(|task| task.iot_id).collect()
+    };
+    hub.ota_walk(hub.now()).await.unwrap();
+    let first = chosen().await;
+    assert_eq!(first.len(), 3, "of the first twenty");
+    for session in &sessions {
+        if first.contains(&session.iot_id) {
+            fleet.says(session, "2.0").await;
+        }
+    }
+    for _ in 0..4 {
+        let anew = fleet.stage.again(crate::stage::master(1)).await.unwrap();
+        anew.ota_walk(hub.now()).await.unwrap();
+    }
+    assert_eq!(
+        chosen().await.len(),
+        3,
+        "each looked at the first twenty alone"
+    );
+    let anew = fleet.stage.again(crate::stage::master(1)).await.unwrap();
+    for _ in 0..6 {
+        anew.ota_walk(hub.now()).await.unwrap();
+    }
+    let all = chosen().await;
+    assert_eq!(all.len(), 9, "fifteen of a hundred");
+    assert!(first.iter().all(|id| all.contains(id)));
+}
+
 /// By list, tag, share and version; who has the version already is left out.
 #[tokio::test]
 async fn a_campaign_is_for_whom_it_says() {
@@ -658,6 +705,49 @@ async fn two_campaigns_do_not_tell_one_device() {
     assert_eq!(fleet.handed(&idle).await, 1, "the first was taken back");
 }
 
+/// [AL-4.1] A device gets one module at a time, unless it is said of both campaigns that it takes
+/// several; one that may take over does so here, too.
+#[tokio::test]
+async fn a_device_gets_one_module_at_a_time_or_several_at_once() {
+    let fleet = Fleet::of(1).await;
+    let session = fleet.online(0).await;
+    fleet.says(&session, "1.0").await;
+    let (hub, product) = (&fleet.stage.hub, &fleet.product.key);
+    hub.module_put(&fleet.permit, product, "modem", (None, None), false)
+        .await
+        .unwrap();
+    hub.firmware_report(&session, "modem", "7").await.unwrap();
+    let whole = fleet.package("2.0").await;
+    let blob = fleet.upload(b"firmware").await;
+    let mut modem = fleet.new_package("8", blob);
+    modem.module = Some("modem".into());
+    let modem = hub.firmware_create(&fleet.permit, modem).await.unwrap();
+    let begin = async |package: &Package, several: bool, overrides: bool| {
+        let mut new = fleet.campaign(package, CampaignKind::Static);
+        (new.multi_module, new.overrides, new.push) = (several, overrides, false);
+        let campaign = fleet.begin(new).await;
+        fleet.walk().await;
+        campaign
+    };
+    let first = begin(&whole, true, false).await;
+    assert_eq!(fleet.counts(&first).await, [(Away, 1)]);
+    let alone = begin(&modem, false, false).await;
+    assert_eq!(fleet.counts(&alone).await, [], "it is at another module");
+    let beside = begin(&modem, true, false).await;
+    assert_eq!(fleet.counts(&beside).await, [(Away, 1)]);
+    assert_eq!(fleet.counts(&first).await, [(Away, 1)]);
+    let over = begin(&modem, false, true).await;
+    assert_eq!(fleet.counts(&over).await, [(Away, 1)]);
+    assert_eq!(fleet.counts(&beside).await, [(Canceled, 1)]);
+    assert_eq!(fleet.counts(&first).await, [(Canceled, 1)]);
+    let late = begin(&whole, true, false).await;
+    assert_eq!(
+        fleet.counts(&late).await,
+        [],
+        "the other one wants it alone"
+    );
+}
+
 /// [AL-4.1] A device that asks gets what it is to fetch; the answer counts as having been told.
 #[tokio::test]
 async fn a_device_asks_and_fetches_over_mqtt() {
@@ -716,7 +806,7 @@ async fn another_process_goes_on_where_the_first_one_ended() {
     let mut handed = vec![0; 60];
     for round in 0..8 {
         let hub = fleet.stage.again(crate::stage::master(1)).await.unwrap();
-        for _ in 0..2 {
+        for _ in 0..4 {
             hub.ota_walk(hub.now()).await.unwrap();
             fleet.stage.clock.move_by(1_000);
         }

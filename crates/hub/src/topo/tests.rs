@@ -9,10 +9,11 @@ use crate::{
 };
 use credential::Want;
 use model::{
+    command::Order,
     device::Device,
     error::TopoError,
     fact::What,
-    id::DeviceKey,
+    id::{CommandId, DeviceKey},
     port::{CloseReason, Signal},
     product::{DynamicRegistration, NodeKind, Product},
 };
@@ -71,9 +72,21 @@ impl Yard {
         device: &Device,
         secret: &str,
     ) -> Result<Session, TopoError> {
+        self.login_as(gateway, device, secret, false).await
+    }
+
+    /// The same, for a sub-device that wants what came while it was away, or does not.
+    async fn login_as(
+        &self,
+        gateway: &Session,
+        device: &Device,
+        secret: &str,
+        keeps: bool,
+    ) -> Result<Session, TopoError> {
         let asked = RiderClaim {
             claim: proof(device, secret),
             marks: 0,
+            keeps,
         };
         let done = self.stage.hub.rider_admit(gateway, vec![asked]).await;
         match done {
@@ -475,4 +488,80 @@ async fn a_deleted_gateway_leaves_its_sub_devices_free() {
     ] {
         assert_eq!(catalog.count(kind, "").await.unwrap(), 0, "{kind}");
     }
+}
+
+/// [AL-6.2] What is said at QoS 1 to a sub-device that is away waits for a login that wants it, in
+/// order, not beyond its bound and not in the way of commands, and ends when the device has it; a
+/// login with a clean session drops it.
+/// Document: [001 6.4].
+#[tokio::test]
+async fn messages_wait_for_a_sub_device_that_wants_them() {
+    let limits = Limits {
+        commands: 6,
+        ..Limits::default()
+    };
+    let yard = Yard::open_with(limits).await;
+    let (hub, permit) = (&yard.stage.hub, yard.stage.permit().await);
+    let gateway = yard.gateway("gate").await;
+    let (device, secret) = yard.bound(&gateway, "sub1").await;
+    let topic = format!("/{}/sub1/user/get", device.key.product);
+    let say = async |text: &'static str| {
+        let payload = text.as_bytes().into();
+        let said = hub.message_send(&permit, &device.key, &topic, payload, 1);
+        said.await.unwrap();
+    };
+    let heard = async |session: &Session| -> Vec<(CommandId, String)> {
+        let waiting = hub.commands_waiting(session).await.unwrap();
+        let letters = waiting.into_iter().map(|command| match command.order {
+            Order::Hear(letter) => {
+                assert_eq!((&letter.topic, letter.system), (&topic, false));
+                let text = String::from_utf8(letter.payload.to_vec()).unwrap();
+                (command.id, text)
+            }
+            other => panic!("{other:?}"),
+        });
+        letters.collect()
+    };
+    let texts = |all: &[(CommandId, String)]| -> Vec<String> {
+        all.iter().map(|(_, text)| text.clone()).collect()
+    };
+    for text in ["1", "2", "3", "4"] {
+        say(text).await;
+    }
+    let session = yard.login_as(&gateway, &device, &secret, true).await;
+    let session = session.unwrap();
+    let waiting = heard(&session).await;
+    assert_eq!(texts(&waiting), ["2", "3", "4"], "half as many as commands");
+    assert!(hub.command_sent(&session, waiting[0].0).await.unwrap());
+    let found = yard.stage.ports.commands.find(&device.iot_id, waiting[0].0);
+    assert_eq!(found.await.unwrap(), None, "nobody answers a message");
+    assert!(!hub.command_sent(&session, waiting[0].0).await.unwrap());
+
+    // It is there, and still its messages are stored until it has them.
+    say("5").await;
+    assert_eq!(texts(&heard(&session).await), ["3", "4", "5"]);
+    hub.rider_logout(&gateway, std::slice::from_ref(&device.key))
+        .await
+        .unwrap();
+    let session = yard.login(&gateway, &device, &secret).await.unwrap();
+    assert!(heard(&session).await.is_empty(), "a clean session");
+    say("6").await;
+    assert!(
+        heard(&session).await.is_empty(),
+        "it is for those who are there"
+    );
+
+    // A device that has no gateway is not waited for here.
+    hub.rider_logout(&gateway, std::slice::from_ref(&device.key))
+        .await
+        .unwrap();
+    hub.topo_delete(&gateway, std::slice::from_ref(&device.key))
+        .await
+        .unwrap();
+    say("7").await;
+    hub.topo_add(&gateway, &[proof(&device, &secret)])
+        .await
+        .unwrap();
+    let session = yard.login_as(&gateway, &device, &secret, true).await;
+    assert!(heard(&session.unwrap()).await.is_empty());
 }

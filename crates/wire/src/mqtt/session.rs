@@ -546,9 +546,10 @@ impl Session {
         self.outgoing.in_flight_as(id)
     }
 
-    /// Whether a message for which this holds waits, or is in flight.
-    pub fn holds(&self, is: impl Fn(&Message) -> bool) -> bool {
-        self.outgoing.messages().any(|message| is(message))
+    /// How many messages for which this holds wait, or are in flight.
+    pub fn holds(&self, is: impl Fn(&Message) -> bool) -> usize {
+        let messages = self.outgoing.messages();
+        messages.filter(|message| is(message)).count()
     }
 
     /// Messages in flight to the client.

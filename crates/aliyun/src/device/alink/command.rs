@@ -48,6 +48,14 @@ pub(crate) fn write(link: Link<'_>, command: &Command) -> Outbound {
         Order::BindSubs(subs) => return ask_to_bind(command, subs),
         Order::GetProperties(names) => return request(command, PROPERTY_GET, names, false),
         Order::Wire(document) => return wire(link, command, document),
+        Order::Hear(letter) => {
+            return Outbound {
+                topic: letter.topic.clone(),
+                payload: letter.payload.clone(),
+                qos: 1,
+                system: letter.system,
+            };
+        }
     };
     request(command, &method, params, sync)
 }

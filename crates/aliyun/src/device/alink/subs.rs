@@ -150,7 +150,18 @@ fn rider(
     Ok(RiderClaim {
         claim,
         marks: id.as_ref().map_or(0, marks),
+        keeps: keeps(object),
     })
+}
+
+/// Whether a login wants what came while the sub-device was away: clients say so with a text; one
+/// that says nothing wants nothing of the past, as it has no way to know of it.
+fn keeps(object: &Map<String, Value>) -> bool {
+    match object.get("cleanSession") {
+        Some(Value::Bool(clean)) => !clean,
+        Some(Value::String(text)) => text.eq_ignore_ascii_case("false"),
+        _ => false,
+    }
 }
 
 #[cfg(test)]
@@ -195,6 +206,7 @@ mod tests {
         assert!(holds(&riders[0].claim, "eglNFNJiRuR0yncB9RP05sSTY4FrUIoe"));
         assert!(!holds(&riders[0].claim, "another"));
         assert_eq!(riders[0].marks, crate::device::MARK_IMPLICIT);
+        assert!(!riders[0].keeps);
         let id = "pkS.dnSu|lan=Python,_v=2.2.1,_ss=1|";
         let fields = [
             ("clientId", id),
@@ -209,6 +221,7 @@ mod tests {
         }]});
         let riders = logins(&python, peer()).unwrap();
         assert!(holds(&riders[0].claim, "dsS"));
+        assert!(riders[0].keeps);
     }
 
     /// [AL-6.1] Both spellings of the method, and a timestamp as a number.

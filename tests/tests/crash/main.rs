@@ -1,5 +1,7 @@
 //! Promise 1: acknowledged means stored.
 
+mod orders;
+
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use tests::{
@@ -108,7 +110,7 @@ fn number(value: &Value) -> i64 {
 }
 
 /// A seed that a failing run prints, so that it can be had again.
-fn seed() -> u64 {
+pub(crate) fn seed() -> u64 {
     let given = std::env::var("MUSTER_TEST_SEED")
         .ok()
         .and_then(|s| s.parse().ok());
@@ -118,7 +120,7 @@ fn seed() -> u64 {
 }
 
 /// xorshift64: chance enough for a test, and the same for the same seed.
-fn random(state: &mut u64) -> u64 {
+pub(crate) fn random(state: &mut u64) -> u64 {
     *state ^= *state << 13;
     *state ^= *state >> 7;
     *state ^= *state << 17;
