@@ -15,6 +15,7 @@ use std::{
 };
 
 pub mod http;
+pub mod itls;
 pub mod line;
 pub mod mqtt;
 pub mod raw;

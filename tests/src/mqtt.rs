@@ -91,6 +91,15 @@ impl Mqtt {
                 )
             }
         };
+        Self::on(stream, version)
+    }
+
+    /// Over a stream that is open already.
+    pub fn through(stream: impl Read + Write + Send + 'static, version: Version) -> Self {
+        Self::on(Box::new(stream), version)
+    }
+
+    fn on(stream: Box<dyn Stream>, version: Version) -> Self {
         Self {
             stream,
             decoder: Decoder::client(version, 1 << 20),

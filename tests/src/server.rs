@@ -83,7 +83,7 @@ impl Server {
         _ = std::fs::remove_file(&ready);
         let mut command = self.command();
         command.arg("serve").arg("--data").arg(self.data());
-        for listener in ["mqtt", "mqtts", "http", "https", "plain"] {
+        for listener in ["mqtt", "mqtts", "http", "https", "plain", "itls"] {
             command
                 .arg("--set")
                 .arg(format!("listen.{listener}.address=\"127.0.0.1:0\""));
@@ -188,7 +188,8 @@ impl Server {
         self.child.as_ref().expect("it runs").id()
     }
 
-    /// Where a listener listens: `mqtt`, `mqtts`, `http`, `https`, `plain` (off by default).
+    /// Where a listener listens: `mqtt`, `mqtts`, `http`, `https`, `plain` and `itls` (off by
+    /// default).
     pub fn address(&self, listener: &str) -> SocketAddr {
         self.info["listen"][listener]
             .as_str()

@@ -14,7 +14,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("credential", &[]),
     ("wire", &[]),
     ("model", &[]),
-    ("device", &["credential", "wire"]),
+    ("itls", &["credential"]),
+    ("device", &["credential", "itls", "wire"]),
     ("device-c", &["credential", "device"]),
     ("scan", &["credential"]),
     ("simulate", &["credential", "wire"]),
@@ -22,7 +23,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("postgres", &["model"]),
     ("hub", &["credential", "model"]),
     ("access", &["hub", "model", "wire"]),
-    ("aliyun", &["credential", "hub", "model"]),
+    ("aliyun", &["credential", "hub", "itls", "model"]),
     (
         "server",
         &[

@@ -13,8 +13,11 @@ use crate::{
     will::{Promise, Speaker},
 };
 use bytes::{Bytes, BytesMut};
-use hub::edge::{
-    Dialect, Greeting, Hello, Outbound, Peer, Profile, Refusal, RefusalCode, Verb, Welcome,
+use hub::{
+    edge::{
+        Dialect, Greeting, Hello, Outbound, Peer, Profile, Refusal, RefusalCode, Verb, Welcome,
+    },
+    id2::Shaken,
 };
 use std::{future::poll_fn, io, num::NonZeroU32, sync::Arc, time::Duration};
 use tokio::{
@@ -76,16 +79,27 @@ impl<S: Duplex> Line<S> {
 
     /// Says the last words and lets the client read them: a socket that is closed over unread
     /// bytes would be reset, and the words lost.
-    pub(crate) async fn part(mut self, words: &[u8]) {
-        let _ = timeout(PARTING, async {
-            self.write(words).await?;
-            self.stream.shutdown().await?;
-            let mut ignored = [0; 512];
-            while self.stream.read(&mut ignored).await? > 0 {}
-            Ok::<(), io::Error>(())
-        })
-        .await;
+    pub(crate) async fn part(self, words: &[u8]) {
+        part(self.stream, words).await;
     }
+}
+
+/// As [`Line::part`], of a stream.
+pub(crate) async fn part<S: Duplex>(mut stream: S, words: &[u8]) {
+    let _ = timeout(PARTING, async {
+        stream.write_all(words).await?;
+        stream.shutdown().await?;
+        let mut ignored = [0; 512];
+        while stream.read(&mut ignored).await? > 0 {}
+        Ok::<(), io::Error>(())
+    })
+    .await;
+}
+
+/// What is known of a client before its first packet.
+pub(crate) struct Whence {
+    pub(crate) peer: Peer,
+    pub(crate) shaken: Option<Shaken>,
 }
 
 /// Serves an MQTT connection until its end.
@@ -94,10 +108,11 @@ pub(crate) async fn serve<S: Duplex + 'static>(
     hall: Arc<Hall>,
     stream: S,
     first: BytesMut,
-    peer: Peer,
+    whence: Whence,
     hold: Hold,
     deadline: Instant,
 ) {
+    let Whence { peer, shaken } = whence;
     let mut line = Line::new(stream, first, gate.bounds.hello_packet);
     let first = tokio::select! {
         biased;
@@ -129,7 +144,10 @@ pub(crate) async fn serve<S: Duplex + 'static>(
         let answer = refusal_to(&connect, ReasonCode::BadAuthenticationMethod, why);
         return line.part(&answer).await;
     }
-    let hello = read(&connect, peer);
+    let hello = Hello {
+        shaken,
+        ..read(&connect, peer)
+    };
     let since = Instant::now();
     // Not under any time limit: the dialect may be opening a session in the hub, which must not be
     // forgotten half-way.
@@ -220,6 +238,7 @@ fn read(connect: &Connect, peer: Peer) -> Hello {
         keep_alive: connect.keep_alive,
         will: connect.will.is_some(),
         peer,
+        shaken: None,
     }
 }
 

@@ -35,5 +35,8 @@ mod will;
 pub use access::{Access, Running, Sessions};
 pub use listen::{BoxedStream, Duplex, HttpService};
 pub use router::{SessionView, Totals};
-pub use settings::{Bounds, Keep, Listener, Plain, Porter, Security, Settings, Speaks, Terms};
+pub use settings::{
+    Bounds, Keep, Listener, Plain, Porter, Security, Settings, Speaks, Terms, Unwrapped, Wrap,
+    Wrapped,
+};
 pub use wire::mqtt::Overflow;

@@ -7,15 +7,19 @@
 use crate::{
     door::{Gate, Hall},
     hello,
-    settings::Listener,
+    settings::{Listener, Security, Unwrapped, Wrap, Wrapped},
     stream::Prefixed,
+    throttle::Penalty,
     tls::Tls,
     websocket,
     websocket::{HEAD, Head},
 };
 use bytes::BytesMut;
 use futures_util::future::BoxFuture;
-use hub::edge::{Channel, Peer};
+use hub::{
+    edge::{Channel, Peer},
+    id2::Shaken,
+};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::{
     convert::Infallible,
@@ -196,16 +200,21 @@ async fn serve(
     let shaken = tokio::select! {
         biased;
         () = gate.stopping() => return,
-        shaken = Box::pin(shake(&gate, &listener, stream, deadline)) => shaken,
+        shaken = Box::pin(shake(&gate, &listener, stream, address, deadline)) => shaken,
     };
-    let whence = |secure| Whence { address, secure };
+    let whence = |around| Whence { address, around };
     let ended = match shaken {
-        Ok(Shaken::Clear(stream)) => {
-            let whence = whence(false);
+        Ok(Secured::Clear(stream)) => {
+            let whence = whence(Around::Nothing);
             speak(&gate, &listener, &hall, stream, whence, hold, deadline).await
         }
-        Ok(Shaken::Encrypted(stream, deadline)) => {
-            let whence = whence(true);
+        Ok(Secured::Encrypted(stream, deadline)) => {
+            let whence = whence(Around::Tls);
+            speak(&gate, &listener, &hall, stream, whence, hold, deadline).await
+        }
+        Ok(Secured::Wrapped(wrapped)) => {
+            let Wrapped { stream, shaken } = wrapped;
+            let whence = whence(Around::Own(shaken));
             speak(&gate, &listener, &hall, stream, whence, hold, deadline).await
         }
         Err(error) => Err(error),
@@ -215,30 +224,41 @@ async fn serve(
     }
 }
 
-/// Where a connection comes from, and whether TLS is around it.
-#[derive(Clone, Copy)]
+/// Where a connection comes from, and what is around it.
 struct Whence {
     address: IpAddr,
-    secure: bool,
+    around: Around,
 }
 
-enum Shaken {
+/// What encrypts a connection.
+enum Around {
+    Nothing,
+    Tls,
+    Own(Shaken),
+}
+
+enum Secured {
     Clear(TcpStream),
     /// With the time by which the hello must be there.
     Encrypted(SslStream<TcpStream>, Instant),
+    Wrapped(Wrapped),
 }
 
 async fn shake(
     gate: &Gate,
     listener: &Listener,
     mut stream: TcpStream,
+    address: IpAddr,
     deadline: Instant,
-) -> io::Result<Shaken> {
+) -> io::Result<Secured> {
     let first = timeout_at(deadline, first_byte(&stream)).await??;
+    if let (First::Tls, Security::Own(own)) = (first, &listener.security) {
+        return wrap(gate, &**own, stream, address, deadline).await;
+    }
     match (first, listener.security.tls()) {
         (First::Tls, Some(tls)) => handshake(gate, tls, stream).await,
         (First::Mqtt | First::Http, _) if listener.security.allows_clear() => {
-            Ok(Shaken::Clear(stream))
+            Ok(Secured::Clear(stream))
         }
         (First::Http, _) => {
             let why = "this port speaks TLS only";
@@ -256,7 +276,7 @@ async fn shake(
 /// each device is served whole when it is served, and whoever is connected already waits for a few
 /// steps at most and not for thousands. The turn lasts for that step alone, so nobody can sit on
 /// it. A client's time counts from its turn.
-async fn handshake(gate: &Gate, tls: &Tls, stream: TcpStream) -> io::Result<Shaken> {
+async fn handshake(gate: &Gate, tls: &Tls, stream: TcpStream) -> io::Result<Secured> {
     let turn = gate.handshakes.acquire().await.map_err(io::Error::other)?;
     if stream.ready(Interest::READABLE).await?.is_read_closed() {
         // It grew tired of waiting.
@@ -273,7 +293,40 @@ async fn handshake(gate: &Gate, tls: &Tls, stream: TcpStream) -> io::Result<Shak
     });
     let accepted = timeout_at(deadline, accept).await?;
     accepted.map_err(io::Error::other)?;
-    Ok(Shaken::Encrypted(stream, deadline))
+    Ok(Secured::Encrypted(stream, deadline))
+}
+
+/// A handshake that is a vendor's own. It costs no more than a login, so that nobody waits for a turn;
+/// who fails too often waits for the verdict, as those do whose login fails.
+async fn wrap(
+    gate: &Gate,
+    own: &dyn Wrap,
+    stream: TcpStream,
+    address: IpAddr,
+    deadline: Instant,
+) -> io::Result<Secured> {
+    let channel = Channel::Itls;
+    let wrapped = own.wrap(Box::new(stream), Peer { address, channel });
+    let Unwrapped {
+        stream,
+        words,
+        who,
+        why,
+    } = match timeout_at(deadline, wrapped).await? {
+        Ok(wrapped) => return Ok(Secured::Wrapped(wrapped)),
+        Err(unwrapped) => unwrapped,
+    };
+    if !words.is_empty() {
+        let penalty = gate.throttle.failed(address, &who);
+        let served = gate.throttle.serve(penalty).await;
+        if penalty != Penalty::None {
+            gate.desk.throttled(if served { "late" } else { "none" });
+        }
+        if served {
+            hello::part(stream, &words).await;
+        }
+    }
+    Err(io::Error::other(why))
 }
 
 /// What the bytes behind a possible handshake turned out to be.
@@ -297,33 +350,47 @@ async fn speak<S: Duplex + 'static>(
         () = gate.stopping() => return Ok(()),
         asked = Box::pin(timeout_at(deadline, ask(gate, listener, hall, stream))) => asked??,
     };
+    let Whence { address, around } = whence;
     let peer = |clear, encrypted| Peer {
-        address: whence.address,
-        channel: if whence.secure { encrypted } else { clear },
+        address,
+        channel: match around {
+            Around::Nothing => clear,
+            Around::Tls => encrypted,
+            Around::Own(_) => Channel::Itls,
+        },
     };
     match asked {
         Asked::Mqtt(stream, first) => {
-            let peer = peer(Channel::Tcp, Channel::Tls);
+            let whence = hello::Whence {
+                peer: peer(Channel::Tcp, Channel::Tls),
+                shaken: match around {
+                    Around::Own(shaken) => Some(shaken),
+                    Around::Nothing | Around::Tls => None,
+                },
+            };
             Box::pin(hello::serve(
                 gate.clone(),
                 hall.clone(),
                 stream,
                 first,
-                peer,
+                whence,
                 hold,
                 deadline,
             ))
             .await;
         }
         Asked::Upgraded(frames) => {
-            let peer = peer(Channel::Ws, Channel::Wss);
+            let whence = hello::Whence {
+                peer: peer(Channel::Ws, Channel::Wss),
+                shaken: None,
+            };
             let first = BytesMut::new();
             Box::pin(hello::serve(
                 gate.clone(),
                 hall.clone(),
                 frames,
                 first,
-                peer,
+                whence,
                 hold,
                 deadline,
             ))

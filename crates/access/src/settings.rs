@@ -1,7 +1,11 @@
 //! What an operator may choose.
 
-use crate::{listen::HttpService, tls::Tls};
+use crate::{
+    listen::{BoxedStream, HttpService},
+    tls::Tls,
+};
 use async_trait::async_trait;
+use hub::{edge::Peer, id2::Shaken};
 use model::port::{Clock, Log, Random};
 use std::{net::SocketAddr, num::NonZeroU16, sync::Arc, time::Duration};
 use wire::mqtt::Overflow;
@@ -128,18 +132,47 @@ pub enum Security {
     Either(Arc<Tls>),
     /// TLS only.
     Encrypted(Arc<Tls>),
+    /// An encryption of a vendor's own, in whose handshake devices prove themselves.
+    Own(Arc<dyn Wrap>),
+}
+
+/// Encrypts connections in a vendor's own way.
+#[async_trait]
+pub trait Wrap: Send + Sync {
+    /// Shakes hands with a client that has just connected. May be given up at any point.
+    async fn wrap(&self, stream: BoxedStream, peer: Peer) -> Result<Wrapped, Unwrapped>;
+}
+
+/// A connection after its handshake.
+pub struct Wrapped {
+    /// What the two ends say from now on.
+    pub stream: BoxedStream,
+    /// Who the client is.
+    pub shaken: Shaken,
+}
+
+/// A connection whose handshake failed.
+pub struct Unwrapped {
+    /// The connection.
+    pub stream: BoxedStream,
+    /// What the client is told before it is left; empty for nothing.
+    pub words: Vec<u8>,
+    /// Who it said it is, of any length.
+    pub who: String,
+    /// For the log.
+    pub why: String,
 }
 
 impl Security {
     pub(crate) fn tls(&self) -> Option<&Arc<Tls>> {
         match self {
-            Self::Clear => None,
+            Self::Clear | Self::Own(_) => None,
             Self::Either(tls) | Self::Encrypted(tls) => Some(tls),
         }
     }
 
     pub(crate) fn allows_clear(&self) -> bool {
-        !matches!(self, Self::Encrypted(_))
+        !matches!(self, Self::Encrypted(_) | Self::Own(_))
     }
 }
 

@@ -5,5 +5,6 @@ pub mod business;
 pub mod fss;
 pub mod gateway;
 pub mod id2;
+pub mod itls;
 pub mod shadow;
 pub mod topology;

@@ -109,7 +109,10 @@ impl Alink {
                 if hello.will {
                     self.may_leave_will(hello, &claim.device.product).await?;
                 }
-                self.hub.device_admit(claim, marks).await
+                match &hello.shaken {
+                    None => self.hub.device_admit(claim, marks).await,
+                    Some(shaken) => self.hub.device_admit_shaken(claim, shaken, marks).await,
+                }
             }
             Form::Token(id, token) => {
                 let hub = &self.hub;

@@ -9,6 +9,7 @@ pub mod envelope;
 pub mod hmac;
 #[cfg(feature = "alloc")]
 pub mod password;
+pub mod record;
 #[cfg(feature = "openssl")]
 pub mod rsa;
 #[cfg(feature = "alloc")]

@@ -293,6 +293,26 @@ irot_result_t id2_client_get_otp_auth_code(const uint8_t *token,
  */
 irot_result_t id2_client_load_otp_data(const uint8_t *otp_data, uint32_t len);
 
+/**
+ * Fetches an ID2 over iTLS, if the device has none. Connects to PRODUCT_KEY.HOST, or to the host
+ * itself when it is an address or the longer name is unknown; up to three times.
+ *
+ * @param[in] host           a name or an address, and a NUL.
+ * @param[in] port           of the server's iTLS listener.
+ * @param[in] product_key    at most 64 characters and a NUL.
+ * @param[in] product_secret the product's token: 32 characters and a NUL.
+ * @param[in] timeout_ms     for each try; at least 2000 are taken.
+ *
+ * @return IROT_SUCCESS once there is an ID2; IROT_ERROR_COMMUNICATION, IROT_ERROR_TIMEOUT;
+ * IROT_ERROR_GENERIC when the server refused (hal_itls_get_alert_type says why);
+ * IROT_ERROR_NOT_SUPPORTED on a board without sockets of its own.
+ */
+irot_result_t id2_client_wrap_do_provisioning(const char *host,
+                                              uint32_t port,
+                                              const char *product_key,
+                                              const char *product_secret,
+                                              uint32_t timeout_ms);
+
 #ifdef __cplusplus
 }  // extern "C"
 #endif  // __cplusplus

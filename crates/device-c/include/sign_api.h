@@ -133,6 +133,14 @@ int32_t IOT_Sign_MQTT(iotx_mqtt_region_types_t region,
  */
 int32_t muster_sign_set_host(const char *host, bool tls);
 
+/**
+ * Has the next logins made for iTLS (port 1883, `securemode=8`, `authtype=id2`); what
+ * muster_sign_set_host says of TLS takes its place again. Not in the vendor's header.
+ *
+ * @return 0.
+ */
+int32_t muster_sign_use_itls(void);
+
 #ifdef __cplusplus
 }  // extern "C"
 #endif  // __cplusplus

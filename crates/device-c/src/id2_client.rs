@@ -23,6 +23,21 @@ use credential::id2::{
 use device::id2::{Client, ClientError, result};
 use zeroize::Zeroizing;
 
+#[cfg(feature = "itls")]
+use crate::hal_itls::provision;
+
+/// A board without sockets of its own.
+#[cfg(not(feature = "itls"))]
+unsafe fn provision(
+    _: *const c_char,
+    _: u32,
+    _: *const c_char,
+    _: *const c_char,
+    _: u32,
+) -> Result<(), Refused> {
+    Err(result::NOT_SUPPORTED)
+}
+
 /// The result of every function.
 pub type irot_result_t = c_int;
 
@@ -553,6 +568,36 @@ pub unsafe extern "C" fn id2_client_load_otp_data(otp_data: *const u8, len: u32)
                 .load_otp_data(data, &nonce)
                 .map_err(ClientError::code)
         })
+    })
+}
+
+/// Fetches an ID2 over iTLS, if the device has none. Connects to PRODUCT_KEY.HOST, or to the host
+/// itself when it is an address or the longer name is unknown; up to three times.
+///
+/// @param[in] host           a name or an address, and a NUL.
+/// @param[in] port           of the server's iTLS listener.
+/// @param[in] product_key    at most 64 characters and a NUL.
+/// @param[in] product_secret the product's token: 32 characters and a NUL.
+/// @param[in] timeout_ms     for each try; at least 2000 are taken.
+///
+/// @return IROT_SUCCESS once there is an ID2; IROT_ERROR_COMMUNICATION, IROT_ERROR_TIMEOUT;
+/// IROT_ERROR_GENERIC when the server refused (hal_itls_get_alert_type says why);
+/// IROT_ERROR_NOT_SUPPORTED on a board without sockets of its own.
+///
+/// # Safety
+/// Pointers that are not null point to texts that end with NUL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn id2_client_wrap_do_provisioning(
+    host: *const c_char,
+    port: u32,
+    product_key: *const c_char,
+    product_secret: *const c_char,
+    timeout_ms: u32,
+) -> irot_result_t {
+    guard(|| {
+        state::with(|state| state.client().map(drop))?;
+        // SAFETY: the caller's promise.
+        unsafe { provision(host, port, product_key, product_secret, timeout_ms) }
     })
 }
 

@@ -151,6 +151,20 @@ pub unsafe extern "C" fn muster_sign_set_host(host: *const c_char, tls: bool) ->
     })
 }
 
+/// Has the next logins made for iTLS (port 1883, `securemode=8`, `authtype=id2`); what
+/// muster_sign_set_host says of TLS takes its place again. Not in the vendor's header.
+///
+/// @return 0.
+#[unsafe(no_mangle)]
+pub extern "C" fn muster_sign_use_itls() -> i32 {
+    guard(|| {
+        state::with(|state| {
+            state.transport = Transport::Itls;
+            Ok(())
+        })
+    })
+}
+
 /// Copies a text into a field that was zeroed.
 fn fill(field: &mut [c_char], from: &[u8]) -> Result<(), i32> {
     // SAFETY: a `c_char` is a byte, and any byte is one.

@@ -26,7 +26,12 @@ fn root() -> &'static Path {
 #[test]
 fn id_6_results_and_vectors_in_c_under_sanitizers() {
     let folder = TempDir::new().expect("a folder");
-    let files = ["tests/c/host.c", "tests/c/results.c", "tests/c/vectors.c"];
+    let files = [
+        "tests/c/host.c",
+        "tests/c/results.c",
+        "tests/c/vectors.c",
+        "tests/c/itls.c",
+    ];
     let program = compile(root(), folder.path(), "host", &files, SANITIZERS);
     let done = Command::new(program).output().expect("it was compiled");
     assert!(
@@ -40,7 +45,7 @@ fn id_6_results_and_vectors_in_c_under_sanitizers() {
 /// The headers are C++ too, and each stands alone.
 #[test]
 fn headers_stand_alone_in_c_and_in_cpp() {
-    for name in ["id2_client.h", "muster_hal.h", "sign_api.h"] {
+    for name in ["hal_itls.h", "id2_client.h", "muster_hal.h", "sign_api.h"] {
         for language in ["c", "c++"] {
             let done = Command::new("gcc")
                 .args([

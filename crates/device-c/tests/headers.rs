@@ -87,6 +87,10 @@ fn headers_are_those_of_the_code() {
             ),
         ),
         (
+            "hal_itls.h",
+            header("hal_itls.rs", "HAL_ITLS_H", "", "", &[]),
+        ),
+        (
             "sign_api.h",
             header(
                 "sign_api.rs",

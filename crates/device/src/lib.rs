@@ -6,6 +6,7 @@
 //! firmware already has. The room stands on `credential` alone and knows nothing of the server; its
 //! face for C is `device-c`.
 //!
+//! With the feature `itls` there is a module of that name: a connection that the identity encrypts.
 //! With the standard library and a feature of its own, a key may live in a secure element (`pkcs11`)
 //! or be sealed by a TPM (`tpm`).
 
@@ -20,6 +21,8 @@ extern crate std;
 pub mod fuzz;
 pub mod holder;
 pub mod id2;
+#[cfg(feature = "itls")]
+pub mod itls;
 #[cfg(feature = "pkcs11")]
 pub mod pkcs11;
 pub mod sign;

@@ -50,6 +50,8 @@ pub enum Transport {
     Tls,
     /// Plain TCP on port 1883, `securemode=3`.
     Tcp,
+    /// iTLS on port 1883, `securemode=8` and `authtype=id2`.
+    Itls,
 }
 
 /// Who connects (`iotx_dev_meta_info_t`; its product secret plays no part in this signature).
@@ -173,9 +175,10 @@ pub fn sign_mqtt(
         return Err(SignError::DeviceSecret);
     }
     let hostname = hostname(region, product_key)?;
-    let (port, securemode) = match transport {
-        Transport::Tls => (443, "2"),
-        Transport::Tcp => (1883, "3"),
+    let (port, securemode, kind) = match transport {
+        Transport::Tls => (443, "2", ""),
+        Transport::Tcp => (1883, "3", ""),
+        Transport::Itls => (1883, "8", ",authtype=id2"),
     };
     // All limits were checked above, so that every text fits; were one wrong, nothing is signed.
     let fits = SignError::Hostname;
@@ -187,7 +190,9 @@ pub fn sign_mqtt(
         TIMESTAMP,
         ",_v=sdk-c-3.2.0,securemode=",
         securemode,
-        ",signmethod=hmacsha256,lan=C,_ss=1,gw=0,ext=0|",
+        ",signmethod=hmacsha256,lan=C,_ss=1,gw=0,ext=0",
+        kind,
+        "|",
     ])
     .ok_or(fits)?;
     // The fields that are signed, by their names' order (seed 001 section 3.2).
@@ -290,7 +295,11 @@ mod tests {
     #[test]
     fn al_3_7_a_server_accepts_the_login() {
         let secret = secret("s");
-        for (transport, port, mode) in [(Transport::Tls, 443, "2"), (Transport::Tcp, 1883, "3")] {
+        for (transport, port, mode) in [
+            (Transport::Tls, 443, "2"),
+            (Transport::Tcp, 1883, "3"),
+            (Transport::Itls, 1883, "8"),
+        ] {
             let meta = device_a(&secret);
             let login = sign_mqtt(Region::Custom("muster.example"), transport, &meta)
                 .ok()
@@ -298,6 +307,7 @@ mod tests {
             assert_eq!((&*login.hostname, login.port), ("muster.example", port));
             let id = ClientId::parse(&login.client_id).unwrap();
             assert_eq!(id.get("securemode"), Some(mode));
+            assert_eq!(id.get("authtype"), (mode == "8").then_some("id2"));
             let password = core::str::from_utf8(&*login.password).unwrap();
             let signed = Signed::connect(&id, "example1", "a1MZxOdcBnO", password).unwrap();
             assert!(signed.check(&secret));

@@ -1,5 +1,6 @@
 //! What a dialect is: the words of one vendor between a device's messages and the hub's verbs.
 
+use crate::id2::Shaken;
 use async_trait::async_trait;
 use bytes::Bytes;
 use model::{
@@ -27,12 +28,14 @@ pub enum Channel {
     Http,
     /// A request over HTTPS.
     Https,
+    /// MQTT over the vendor's own encryption, in whose handshake the device has proven its identity.
+    Itls,
 }
 
 impl Channel {
     /// Whether nobody on the way can read or change it.
     pub fn secure(self) -> bool {
-        matches!(self, Self::Tls | Self::Wss | Self::Https)
+        matches!(self, Self::Tls | Self::Wss | Self::Https | Self::Itls)
     }
 
     /// For logs, metrics and audit lines.
@@ -44,6 +47,7 @@ impl Channel {
             Self::Wss => "wss",
             Self::Http => "http",
             Self::Https => "https",
+            Self::Itls => "itls",
         }
     }
 }
@@ -76,6 +80,8 @@ pub struct Hello {
     pub will: bool,
     /// From where.
     pub peer: Peer,
+    /// What the device has proven of itself before it said anything.
+    pub shaken: Option<Shaken>,
 }
 
 /// What a dialect makes of a hello.

@@ -3,7 +3,8 @@
 //!
 //! `setting` is what a product says of its identities, `proof` judges codes, `issue` gives
 //! identities out on demand and `batch` to a production line, `row` is what is kept of one, `keep`
-//! where its key is.
+//! where its key is. `shake` judges a device, or gives it an identity, in the handshake of its own
+//! connection.
 //!
 //! An identity, the number by which its product counts and the fingerprint of its device are
 //! entered together or not at all, and each under a condition; so no identity is given out twice,
@@ -16,6 +17,7 @@ mod keep;
 mod proof;
 mod row;
 mod setting;
+mod shake;
 #[cfg(test)]
 mod tests;
 
@@ -30,6 +32,7 @@ pub use keep::Keys;
 pub use proof::{ServerProof, Shown};
 pub use row::{Origin, Row, State, StateFilter};
 pub use setting::{Change, Codes, Licence, OnRepeat, Setting};
+pub use shake::{Greeting, Shaken, Shows};
 
 use model::{error::Fault, id::Time};
 use parking_lot::Mutex;

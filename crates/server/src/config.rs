@@ -73,17 +73,20 @@ pub struct Listen {
     pub https: Socket,
     /// MQTT for clients that are no devices, with a topic tree of their own; off by default.
     pub plain: Plain,
+    /// MQTT over iTLS, for devices with an ID² that speak nothing newer; off by default.
+    pub itls: Socket,
 }
 
 impl Listen {
     /// Every socket with its name.
-    pub fn all(&self) -> [(&'static str, Socket); 5] {
+    pub fn all(&self) -> [(&'static str, Socket); 6] {
         [
             ("mqtt", self.mqtt),
             ("mqtts", self.mqtts),
             ("http", self.http),
             ("https", self.https),
             ("plain", self.plain.socket()),
+            ("itls", self.itls),
         ]
     }
 }
@@ -444,6 +447,10 @@ impl Default for Config {
                 http: on(8080),
                 https: on(8443),
                 plain: Plain::default(),
+                itls: Socket {
+                    off: true,
+                    ..on(1886)
+                },
             },
             tls: Tls {
                 certificate: None,
@@ -540,6 +547,7 @@ impl Config {
                     address: free.address,
                     ..Plain::default()
                 },
+                itls: Socket { off: true, ..free },
             },
             ..Self::default()
         }

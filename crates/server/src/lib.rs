@@ -18,6 +18,7 @@ mod first_start;
 pub mod fuzz;
 mod http;
 mod inspect;
+mod itls;
 mod notify;
 mod plain;
 mod ready;

@@ -11,6 +11,7 @@ use crate::{
     engine::{self, SystemRandom, WallClock},
     first_start::{self, FirstStart},
     http::{Front, stopped},
+    itls::Shaker,
     plain,
     ready::{Phase, Ready},
     scanner::Scanner,
@@ -19,7 +20,7 @@ use crate::{
 use access::{
     Access, Bounds, HttpService, Keep, Listener, Overflow, Security, Settings, Speaks, tls::Tls,
 };
-use aliyun::device::Alink;
+use aliyun::{device::Alink, itls::Itls};
 use axum::{Router, routing::get};
 use futures_util::future::BoxFuture;
 use hub::{Hub, HubStartError, edge::Dialect};
@@ -72,17 +73,22 @@ pub struct Addresses {
     #[schema(value_type = Option<String>)]
     #[serde(default)]
     pub plain: Option<SocketAddr>,
+    /// MQTT over iTLS.
+    #[schema(value_type = Option<String>)]
+    #[serde(default)]
+    pub itls: Option<SocketAddr>,
 }
 
 impl Addresses {
     /// Every listener with its address.
-    pub fn all(&self) -> [(&'static str, Option<SocketAddr>); 5] {
+    pub fn all(&self) -> [(&'static str, Option<SocketAddr>); 6] {
         [
             ("mqtt", self.mqtt),
             ("mqtts", self.mqtts),
             ("http", self.http),
             ("https", self.https),
             ("plain", self.plain),
+            ("itls", self.itls),
         ]
     }
 }
@@ -252,7 +258,7 @@ pub async fn start_with(
     tasks.spawn(hub.clone().history_run(stop.subscribe()));
     tasks.spawn(ready.clone().watch(stop.subscribe()));
     let settings = Settings {
-        listeners: listeners(&config, &addresses, &tls, &random)?,
+        listeners: listeners(&config, &addresses, &tls, &hub, &random)?,
         http: Some(service),
         bounds: bounds(&config),
         keep: Some(Keep {
@@ -469,6 +475,7 @@ fn reserve(config: &Config) -> io::Result<Reserved> {
         http: keep(listen.http)?,
         https: keep(listen.https)?,
         plain: keep(listen.plain.socket())?,
+        itls: keep(listen.itls)?,
     };
     Ok(Reserved {
         addresses,
@@ -480,6 +487,7 @@ fn listeners(
     config: &Config,
     addresses: &Addresses,
     tls: &Arc<Tls>,
+    hub: &Arc<Hub>,
     random: &Arc<dyn Random>,
 ) -> Result<Vec<Listener>, StartError> {
     let mqtt = Speaks {
@@ -516,6 +524,18 @@ fn listeners(
         })
     })
     .collect();
+    if let Some(address) = addresses.itls {
+        let shaker = Shaker(Itls::new(hub.clone(), random.clone()));
+        listeners.push(Listener {
+            address,
+            security: Security::Own(Arc::new(shaker)),
+            speaks: Speaks {
+                websocket: false,
+                ..mqtt
+            },
+            plain: None,
+        });
+    }
     if let Some(address) = addresses.plain {
         let settings = &config.listen.plain;
         let plain = plain::settings(settings, random.clone()).map_err(StartError::Plain)?;

@@ -68,6 +68,7 @@ pub fn alink_hello(data: &[u8]) {
             address: [127, 0, 0, 1].into(),
             channel: Channel::Tls,
         },
+        shaken: None,
     };
     let bounds = Bounds::of(&Limits::default(), false);
     if let Err(refusal) = hello::read(&hello, &bounds) {

@@ -108,7 +108,11 @@ pub(crate) fn read(hello: &Hello, bounds: &Bounds) -> Result<Option<Opening>, Re
         let reason = format!("the keep alive must be {least} to {most} seconds");
         return Err(refusal(RefusalCode::ClientId, reason));
     }
-    let way = way(&id, !user.contains('&') && has_token)?;
+    let way = way(
+        &id,
+        !user.contains('&') && has_token,
+        hello.shaken.is_some(),
+    )?;
     if hello.will && matches!(way, Way::Register(_)) {
         let reason = "who registers leaves no will";
         return Err(refusal(RefusalCode::NotAuthorised, reason));
@@ -163,7 +167,17 @@ pub(crate) fn read(hello: &Hello, bounds: &Bounds) -> Result<Option<Opening>, Re
     }))
 }
 
-fn way(id: &ClientId, looks_like_token: bool) -> Result<Way, Refusal> {
+fn way(id: &ClientId, looks_like_token: bool, shaken: bool) -> Result<Way, Refusal> {
+    // Who has proven an identity on its way in says so, and nobody else does.
+    let says_id2 = id.get("securemode") == Some("8");
+    if shaken && !(says_id2 && id.get("authType").is_none()) {
+        let reason = "this port takes logins with securemode=8 alone";
+        return Err(refusal(RefusalCode::NotAuthorised, reason));
+    }
+    if says_id2 && id.get("authtype").is_some_and(|kind| kind != "id2") {
+        let reason = "authtype is not id2";
+        return Err(refusal(RefusalCode::NotAuthorised, reason));
+    }
     match id.get("authType") {
         Some("register") => return Ok(Way::Register(Registration::Known)),
         Some("regnwl") => return Ok(Way::Register(Registration::Open)),
@@ -178,6 +192,7 @@ fn way(id: &ClientId, looks_like_token: bool) -> Result<Way, Refusal> {
         Some("2" | "3") => Ok(Way::Signed(says_secure(id))),
         Some("-1" | "0") => Ok(Way::Token),
         Some("-2") => Ok(Way::Verbatim),
+        Some("8") if shaken => Ok(Way::Signed(Some(true))),
         Some("1" | "4" | "5" | "7" | "8") => {
             let reason = "securemode asks for ID2, which is not served on this port";
             Err(refusal(RefusalCode::NotAuthorised, reason))
@@ -317,6 +332,7 @@ mod tests {
                 address: [127, 0, 0, 1].into(),
                 channel: Channel::Tls,
             },
+            shaken: None,
         }
     }
 

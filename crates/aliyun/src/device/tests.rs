@@ -162,6 +162,7 @@ impl House {
             keep_alive: 60,
             will: false,
             peer: peer(Channel::Tls),
+            shaken: None,
         }
     }
 

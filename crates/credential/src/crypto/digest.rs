@@ -2,7 +2,6 @@
 
 #[cfg(feature = "alloc")]
 use alloc::{string::String, vec::Vec};
-#[cfg(feature = "alloc")]
 use sha2::Digest as _;
 
 /// The hash functions that some scheme of ours needs.
@@ -84,6 +83,23 @@ impl Hash {
     }
 }
 
+/// The SHA-256 of what has come so far, needs no heap.
+#[derive(Clone, Default)]
+pub struct Transcript(sha2::Sha256);
+
+impl Transcript {
+    /// Takes the next bytes.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// The digest as of now; more may come.
+    #[must_use]
+    pub fn digest(&self) -> [u8; 32] {
+        self.0.clone().finalize().into()
+    }
+}
+
 /// The MD5 and the SHA-256 of bytes that come piece by piece, as firmware does.
 #[cfg(feature = "alloc")]
 #[derive(Default)]
@@ -114,6 +130,11 @@ impl FileDigests {
 mod tests {
     #[test]
     fn pieces_have_the_digests_of_the_whole() {
+        let mut transcript = Transcript::default();
+        transcript.update(b"ab");
+        assert_eq!(transcript.digest()[..], Hash::Sha256.digest(b"ab"));
+        transcript.update(b"c");
+        assert_eq!(transcript.digest()[..], Hash::Sha256.digest(b"abc"));
         let mut pieces = FileDigests::default();
         for piece in [&b"a"[..], b"", b"bc"] {
             pieces.update(piece);

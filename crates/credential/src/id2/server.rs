@@ -462,9 +462,26 @@ impl DeviceKey {
         if !(1..=keyed::PLAIN_MAX).contains(&data.len()) || data.chars().any(char::is_control) {
             return Err(EncryptError::Data);
         }
-        let own = self.symmetric().map_err(EncryptError::Key)?;
-        let mut text = data.as_bytes().to_vec();
-        let tag = keyed::seal(own, id, nonce, &mut text).map_err(EncryptError::Key)?;
+        self.encrypt_bytes_keyed(id, data.as_bytes(), nonce)
+            .map_err(EncryptError::Key)
+    }
+
+    /// As [`DeviceKey::encrypt_keyed`], for bytes that the server itself chose.
+    ///
+    /// # Errors
+    /// [`KeyError`].
+    pub fn encrypt_bytes_keyed(
+        &self,
+        id: &Id,
+        data: &[u8],
+        nonce: &[u8; NONCE],
+    ) -> Result<Vec<u8>, KeyError> {
+        if data.len() > keyed::PLAIN_MAX {
+            return Err(KeyError::BadLength);
+        }
+        let own = self.symmetric()?;
+        let mut text = data.to_vec();
+        let tag = keyed::seal(own, id, nonce, &mut text)?;
         Ok([&nonce[..], &text, &tag].concat())
     }
 

@@ -21,12 +21,14 @@ const any FUNCTIONS[] = {
   (any)id2_client_get_prov_stat,
   (any)id2_client_get_otp_auth_code,
   (any)id2_client_load_otp_data,
+  (any)id2_client_wrap_do_provisioning,
   (any)muster_harden_auth_codes,
   (any)muster_key_auth_codes,
   (any)muster_set_hal,
   (any)muster_set_carrier,
   (any)IOT_Sign_MQTT,
   (any)muster_sign_set_host,
+  (any)muster_sign_use_itls,
 };
 
 void reset(void);

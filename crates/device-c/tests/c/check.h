@@ -10,6 +10,7 @@
 /* The test's result: 0, or the line of the first check that failed. */
 int results(void);
 int vectors(void);
+int itls_results(void);
 
 #define CHECK(what)                                                                                \
   do {                                                                                             \

@@ -14,6 +14,11 @@ int main(void)
     fprintf(stderr, "vectors.c:%d\n", failed);
     return 1;
   }
+  failed = itls_results();
+  if (failed != 0) {
+    fprintf(stderr, "itls.c:%d\n", failed);
+    return 1;
+  }
   puts("all good");
   return 0;
 }

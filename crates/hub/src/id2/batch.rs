@@ -325,6 +325,7 @@ impl Hub {
                 activated: None,
                 until: None,
                 why: None,
+                device: None,
                 sealed: Some(closed.sealed),
                 kept: closed.kept,
             };

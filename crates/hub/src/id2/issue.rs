@@ -23,7 +23,7 @@ use credential::{
 };
 use model::{
     error::{Fault, Id2Error},
-    id::{ProductKey, Time},
+    id::{AccountId, ProductKey, Time},
     port::{Expect, Put},
 };
 use serde::{Deserialize, Serialize};
@@ -70,20 +70,36 @@ pub(super) fn provision_id(code: &str) -> Option<String> {
     Some(hex(code.provision_id))
 }
 
+fn unread() -> Id2Error {
+    Id2Error::BadCode("the code is no request for an identity".into())
+}
+
 impl Hub {
     /// Gives a device an identity that proves a token of its product.
     ///
     /// # Errors
     /// Why not.
     pub async fn id2_otp(&self, permit: &Permit, code: &str) -> Result<Provision, Id2Error> {
-        let unread = || Id2Error::BadCode("the code is no request for an identity".into());
         let blob = otp::decode_text(code).map_err(|_| unread())?;
-        let code = OtpCode::parse(&blob).map_err(|_| unread())?;
+        self.id2_otp_give(permit.account(), None, &blob).await
+    }
+
+    /// As `id2_otp`, of the code's bytes; `only` says of which product it must be.
+    pub(super) async fn id2_otp_give(
+        &self,
+        account: &AccountId,
+        only: Option<&ProductKey>,
+        blob: &[u8],
+    ) -> Result<Provision, Id2Error> {
+        let code = OtpCode::parse(blob).map_err(|_| unread())?;
         let Some((product, token)) = self.id2_by_token(code.provision_id).await? else {
             let text = "no product has the token that the code was made with";
             return Err(Id2Error::BadCode(text.into()));
         };
-        let setting = self.id2_setting(permit, &product).await?;
+        if only.is_some_and(|only| *only != product) {
+            return Err(Id2Error::NotOwned);
+        }
+        let setting = self.id2_setting_of(account, &product).await?;
         let now = self.now();
         setting.judge(now)?;
         if !setting.otp {
@@ -112,13 +128,13 @@ impl Hub {
         let fresh = self.id2_fresh(setting.kind).await?;
         let with = self.id2_with(setting.keys).await?;
         let _turn = self.id2.turn.lock().await;
-        self.id2_otp_issue(permit, &product, &print, &opened.session, fresh, with)
+        self.id2_otp_issue(account, &product, &print, &opened.session, fresh, with)
             .await
     }
 
     async fn id2_otp_issue(
         &self,
-        permit: &Permit,
+        account: &AccountId,
         product: &ProductKey,
         print: &str,
         session: &Session,
@@ -140,7 +156,7 @@ impl Hub {
         for _ in 0..TRIES {
             if let Some(found) = self.document::<Print>(PRINT, &print_key).await? {
                 return self
-                    .id2_otp_again(permit, product, found.value, mark, session, &print_key)
+                    .id2_otp_again(account, product, found.value, mark, session, &print_key)
                     .await;
             }
             let found = self.document::<Setting>(SETTING, product.as_str()).await?;
@@ -186,7 +202,7 @@ impl Hub {
     /// A device whose fingerprint has an identity already.
     async fn id2_otp_again(
         &self,
-        permit: &Permit,
+        account: &AccountId,
         product: &ProductKey,
         found: Print,
         mut mark: Print,
@@ -194,13 +210,13 @@ impl Hub {
         print_key: &str,
     ) -> Result<Provision, Id2Error> {
         let now = self.now();
-        let setting = self.id2_setting(permit, product).await?;
+        let setting = self.id2_setting_of(account, product).await?;
         let id = Id::parse(found.id.as_bytes()).ok_or_else(|| key_trouble("no identity"))?;
         let same = found.session == mark.session && now.since(found.at) <= AGAIN;
         if !same && setting.repeat == OnRepeat::Reject {
             return Err(Id2Error::FingerprintTaken);
         }
-        let row = self.id2_owned(permit, &id).await?.value;
+        let row = self.id2_row_owned(account, &id).await?.value;
         if !same && row.activated.is_some() {
             return Err(Id2Error::AlreadyActive);
         }
@@ -313,6 +329,7 @@ impl Hub {
                 activated: None,
                 until,
                 why: None,
+                device: None,
                 sealed: Some(closed.sealed),
                 kept: closed.kept,
             };

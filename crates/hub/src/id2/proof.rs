@@ -18,6 +18,7 @@ use credential::{
     },
 };
 use model::{
+    account::AuditEntry,
     error::{Fault, Id2Error},
     id::{ProductKey, Time},
     port::{Burnt, Expect, Taken},
@@ -46,10 +47,19 @@ pub struct ServerProof {
 }
 
 /// A device that has proven itself.
-struct Proven {
-    key: DeviceKey,
+pub(super) struct Proven {
+    pub(super) key: DeviceKey,
     /// In which form it spoke, and is answered.
-    form: Form,
+    pub(super) form: Form,
+}
+
+/// What makes a code's challenge good.
+#[derive(Clone, Copy)]
+pub(super) enum Given<'a> {
+    /// That it was given out and not used; of a timestamp, that it is of now and not used.
+    Noted,
+    /// That it is this one, given out on the same connection, which uses it for nothing else.
+    Here(&'a str),
 }
 
 impl Hub {
@@ -121,16 +131,7 @@ impl Hub {
         }
         let proven = self.id2_proven(permit, shown).await?;
         let extra = extra.map(str::as_bytes);
-        let form = proven.form;
-        let key = &proven.key;
-        let code = aside(key.is_kept(), || {
-            key.server_code(&shown.id, form, challenge, extra)
-        });
-        let code = code.map_err(|error| match error {
-            ProveError::Challenge => Id2Error::BadDeviceChallenge,
-            ProveError::Extra => Id2Error::BadServerExtra,
-            ProveError::Key(error) => key_error(error),
-        })?;
+        let code = server_code(&proven, &shown.id, challenge, extra)?;
         let data = self.id2_encrypted(&proven, &shown.id, data)?;
         Ok(ServerProof { code, data })
     }
@@ -181,19 +182,41 @@ impl Hub {
         }
         self.id2_counted(&shown.id, now)?;
         row.judge(now, setting.self_activating)?;
+        let proven = self
+            .id2_judged(&setting, &row, &shown, Given::Noted)
+            .await?;
+        if row.state == State::Issued {
+            let path = format!("id2/{}", row.id);
+            let entry = self.audit_entry(permit.caller(), permit.action(), &path);
+            self.id2_activate(row, expect, entry).await?;
+        }
+        Ok(proven)
+    }
+
+    /// Judges a code of an identity that may prove itself, and uses up what it is fresh by.
+    pub(super) async fn id2_judged(
+        &self,
+        setting: &Setting,
+        row: &Row,
+        shown: &Shown<'_>,
+        given: Given<'_>,
+    ) -> Result<Proven, Id2Error> {
+        let now = self.now();
         if shown.code.len() > CODE_MAX {
             return Err(Id2Error::BadCode("the code is too long".into()));
         }
-        let key = self.id2_key(&row).await?;
-        let (text, form) = unwrapped(&key, &setting, shown.code)?;
+        let key = self.id2_key(row).await?;
+        let (text, form) = unwrapped(&key, setting, shown.code)?;
         let code = AuthCode::parse(&text).map_err(|error| Id2Error::BadCode(error.to_string()))?;
-        if let Some(at) = code.timestamp() {
-            self.id2_in_time(at, now)?;
+        match (given, code.timestamp()) {
+            (Given::Noted, Some(at)) => self.id2_in_time(at, now)?,
+            (Given::Noted, None) => {}
+            (Given::Here(challenge), None) if code.freshness == challenge => {}
+            (Given::Here(_), _) => return Err(Id2Error::BadChallenge),
         }
-        verified(&key, &shown, form, &code, setting.legacy)?;
-        self.id2_spend(&shown, &code, now).await?;
-        if row.state == State::Issued {
-            self.id2_activate(permit, row, expect, now).await?;
+        verified(&key, shown, form, &code, setting.legacy)?;
+        if let Given::Noted = given {
+            self.id2_spend(shown, &code, now).await?;
         }
         Ok(Proven { key, form })
     }
@@ -235,25 +258,40 @@ impl Hub {
         }
     }
 
-    async fn id2_activate(
+    pub(super) async fn id2_activate(
         &self,
-        permit: &Permit,
         mut row: Row,
         expect: Expect,
-        now: Time,
+        mut entry: AuditEntry,
     ) -> Result<(), Fault> {
         row.state = State::Active;
-        row.activated = Some(now);
+        row.activated = Some(self.now());
         let puts = vec![put(ROW, row.id.clone(), &row, expect)?];
         // Where somebody else was faster, it is activated, or is somebody's to judge.
         if self.document_put(puts).await? {
-            let path = format!("id2/{}", row.id);
-            let mut entry = self.audit_entry(permit.caller(), permit.action(), &path);
             entry.detail = "activated".into();
             self.audit_note(entry).await?;
         }
         Ok(())
     }
+}
+
+/// The server's code over a device's challenge.
+pub(super) fn server_code(
+    proven: &Proven,
+    id: &Id,
+    challenge: &str,
+    extra: Option<&[u8]>,
+) -> Result<String, Id2Error> {
+    let key = &proven.key;
+    let code = aside(key.is_kept(), || {
+        key.server_code(id, proven.form, challenge, extra)
+    });
+    code.map_err(|error| match error {
+        ProveError::Challenge => Id2Error::BadDeviceChallenge,
+        ProveError::Extra => Id2Error::BadServerExtra,
+        ProveError::Key(error) => key_error(error),
+    })
 }
 
 /// The code without its wrapping, and in which form it came.

@@ -15,7 +15,7 @@ use model::{
     account::Resource,
     archive,
     error::{Fault, Id2Error},
-    id::{AccountId, ProductKey, Time},
+    id::{AccountId, IotId, ProductKey, Time},
     port::{Expect, SecretId},
 };
 use serde::{Deserialize, Serialize};
@@ -113,6 +113,9 @@ pub struct Row {
     pub until: Option<Time>,
     /// Why it is suspended or revoked, in words.
     pub why: Option<String>,
+    /// The device that it belongs to, once one came in by a handshake with it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub device: Option<IotId>,
     /// The key, sealed. None after a registry was moved here: then it is among the secrets.
     #[serde(with = "as_base64", skip_serializing_if = "Option::is_none", default)]
     pub(super) sealed: Option<Vec<u8>>,
@@ -315,10 +318,18 @@ impl Hub {
         permit: &Permit,
         id: &Id,
     ) -> Result<Document<Row>, Id2Error> {
+        self.id2_row_owned(permit.account(), id).await
+    }
+
+    pub(super) async fn id2_row_owned(
+        &self,
+        account: &AccountId,
+        id: &Id,
+    ) -> Result<Document<Row>, Id2Error> {
         let Some(row) = self.id2_row(id).await? else {
             return Err(self.id2_unknown(id).await?);
         };
-        if row.value.account != *permit.account() {
+        if row.value.account != *account {
             return Err(Id2Error::NotOwned);
         }
         Ok(row)

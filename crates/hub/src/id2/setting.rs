@@ -315,14 +315,23 @@ impl Hub {
         permit: &Permit,
         product: &ProductKey,
     ) -> Result<Setting, Id2Error> {
+        self.id2_setting_of(permit.account(), product).await
+    }
+
+    /// As `id2_setting`, for an account that was found out otherwise.
+    pub(super) async fn id2_setting_of(
+        &self,
+        account: &AccountId,
+        product: &ProductKey,
+    ) -> Result<Setting, Id2Error> {
         let found = self.document::<Setting>(SETTING, product.as_str()).await?;
         let Some(found) = found else {
             return Err(match self.shelf_product(product).await? {
-                Some(product) if product.account != *permit.account() => Id2Error::NotOwned,
+                Some(product) if product.account != *account => Id2Error::NotOwned,
                 _ => Id2Error::NoSuchProduct,
             });
         };
-        if found.value.account != *permit.account() {
+        if found.value.account != *account {
             return Err(Id2Error::NotOwned);
         }
         Ok(found.value)

@@ -314,6 +314,8 @@ pub(super) struct IdentityView {
     activated: Option<String>,
     until: Option<String>,
     why: Option<String>,
+    /// The IotId of the device that has it, once one came in by iTLS with it.
+    device: Option<String>,
 }
 
 impl From<Row> for IdentityView {
@@ -332,6 +334,7 @@ impl From<Row> for IdentityView {
             activated: row.activated.map(time),
             until: row.until.map(time),
             why: row.why,
+            device: row.device.map(|device| device.to_string()),
             id: row.id,
         }
     }

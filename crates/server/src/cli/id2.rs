@@ -317,6 +317,7 @@ const IDENTITY: &[(&str, &str)] = &[
     ("Activated", "activated"),
     ("Until", "until"),
     ("Why", "why"),
+    ("Device", "device"),
 ];
 
 impl Setting {
