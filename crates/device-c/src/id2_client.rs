@@ -596,6 +596,9 @@ pub unsafe extern "C" fn id2_client_wrap_do_provisioning(
 ) -> irot_result_t {
     guard(|| {
         state::with(|state| state.client().map(drop))?;
+        if host.is_null() || product_key.is_null() || product_secret.is_null() {
+            return Err(result::BAD_PARAMETERS);
+        }
         // SAFETY: the caller's promise.
         unsafe { provision(host, port, product_key, product_secret, timeout_ms) }
     })

@@ -12,7 +12,6 @@ int itls_results(void)
   hal_itls_get_version(version);
   CHECK(strlen(version) >= 5 && strlen(version) < 16);
   hal_itls_set_debug_level(4);
-  CHECK(id2_client_wrap_do_provisioning("127.0.0.1", 1, "pk", "t", 0) == IROT_ERROR_GENERIC);
   CHECK(hal_itls_establish(NULL, 1, "pk", "t") == 0);
   CHECK(hal_itls_establish("127.0.0.1", 1, NULL, "t") == 0);
   CHECK(hal_itls_establish("127.0.0.1", 1, "pk", NULL) == 0);
@@ -20,9 +19,6 @@ int itls_results(void)
   CHECK(hal_itls_establish_timeout("127.0.0.1", 1, "pk", "t", 1) == 0);
   CHECK(hal_itls_get_alert_type() == 0);
   CHECK(id2_client_init() == IROT_SUCCESS);
-  CHECK(id2_client_wrap_do_provisioning(NULL, 1, "pk", "t", 0) == IROT_ERROR_BAD_PARAMETERS);
-  CHECK(id2_client_wrap_do_provisioning("h", 1, NULL, "t", 0) == IROT_ERROR_BAD_PARAMETERS);
-  CHECK(id2_client_wrap_do_provisioning("h", 1, "pk", NULL, 0) == IROT_ERROR_BAD_PARAMETERS);
   CHECK(id2_client_wrap_do_provisioning("h", 70000, "pk", "t", 0) == IROT_ERROR_BAD_PARAMETERS);
   for (handle = 0; handle < 3; handle++) {
     CHECK(hal_itls_read(handle, &byte, 1, 1) == -2);

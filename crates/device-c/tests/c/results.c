@@ -24,6 +24,7 @@ static int not_started(void)
   CALL(id2_client_get_prov_stat(&provisioned), IROT_ERROR_GENERIC);
   CALL(id2_client_get_otp_auth_code(TOKEN, 32, out, &len), IROT_ERROR_GENERIC);
   CALL(id2_client_load_otp_data(out, 89), IROT_ERROR_GENERIC);
+  CALL(id2_client_wrap_do_provisioning("127.0.0.1", 1, "pk", "t", 0), IROT_ERROR_GENERIC);
   CALL(id2_client_set_id2_and_key("2122232425262728292A2B2C", 2, ""), IROT_ERROR_GENERIC);
   CALL(id2_client_get_id(NULL, NULL), IROT_ERROR_GENERIC);
   return 0;
@@ -66,6 +67,9 @@ static int otp(void)
   CHECK(len == 116);
   CALL(id2_client_get_otp_auth_code(TOKEN, 32, out, &len), IROT_SUCCESS);
   CHECK(len == 116);
+  CALL(id2_client_wrap_do_provisioning(NULL, 1, "pk", "t", 0), IROT_ERROR_BAD_PARAMETERS);
+  CALL(id2_client_wrap_do_provisioning("127.0.0.1", 1, NULL, "t", 0), IROT_ERROR_BAD_PARAMETERS);
+  CALL(id2_client_wrap_do_provisioning("127.0.0.1", 1, "pk", NULL, 0), IROT_ERROR_BAD_PARAMETERS);
   CALL(id2_client_load_otp_data(NULL, 89), IROT_ERROR_BAD_PARAMETERS);
   CALL(id2_client_load_otp_data(out, 0), IROT_ERROR_BAD_PARAMETERS);
   out[0] = 1;
