@@ -414,6 +414,7 @@ impl Harvest {
             | What::Reset { .. }
             | What::CommandSent { .. }
             | What::UpgradeMoved { .. }
+            | What::Exposed { .. }
             | What::MessagePublished { .. } => {}
         }
     }
@@ -482,6 +483,7 @@ fn kind_of(what: &What) -> &'static str {
         What::CommandSent { .. } => "command_sent",
         What::CommandAnswered { .. } => "command_answered",
         What::UpgradeMoved { .. } => "upgrade_moved",
+        What::Exposed { .. } => "exposed",
         What::MessagePublished { .. } => "message_published",
         What::TopologyAdded { .. } => "topology_added",
         What::TopologyRemoved { .. } => "topology_removed",

@@ -5,11 +5,13 @@
 //! A task is a document that changes in one place (`scan_change`), and its place in the line goes
 //! with the change that ends it, so a task that a crash cut short is simply the next one again.
 
+mod exposure;
 mod fleet;
 #[cfg(test)]
 mod tests;
 
-pub use fleet::{Exception, Exposed, Hit, Policy, Verdict};
+pub use exposure::{Exposed, Hit, News, Outcome, Part};
+pub use fleet::{Exception, Policy, Verdict};
 
 use crate::{
     Hub,
@@ -155,6 +157,9 @@ pub struct ScanTask {
     pub tries: u32,
     /// What was found.
     pub found: Option<Found>,
+    /// What stands for the feeds with which that was matched last.
+    #[serde(default)]
+    pub feeds: String,
     /// Files of the report, by format.
     pub documents: BTreeMap<String, String>,
 }
@@ -500,17 +505,20 @@ impl Hub {
     pub async fn scan_done(
         &self,
         id: &str,
-        found: Found,
-        hits: &[Hit],
+        outcome: &Outcome,
         documents: BTreeMap<String, String>,
     ) -> Result<Option<ScanTask>, Fault> {
-        self.hits_put(id, hits).await?;
+        let task = self.scan_task(id).await?;
+        if let Some(task) = &task {
+            self.found_put(task, outcome, Vec::new()).await?;
+        }
         let now = self.now();
         let ended = self
             .scan_change(id, |task| {
                 task.state = ScanState::Done;
                 task.progress = ScanState::Done.progress();
-                task.found = Some(found.clone());
+                task.found = Some(outcome.found.clone());
+                task.feeds.clone_from(&outcome.feeds);
                 task.documents.clone_from(&documents);
                 task.ended = Some(now);
                 task.why = String::new();
@@ -519,7 +527,9 @@ impl Hub {
         self.scan_over(ended.as_ref()).await?;
         if ended.is_none() {
             // It was deleted meanwhile.
-            self.hits_remove(id).await?;
+            if let Some(task) = &task {
+                self.found_remove(task).await?;
+            }
             for blob in documents.values() {
                 self.ports.blobs.remove(blob).await?;
             }
@@ -588,7 +598,7 @@ impl Hub {
             puts.extend(held.map(|key| remove(HELD, key, Expect::Anything)));
         }
         self.document_put(puts).await?;
-        self.hits_remove(&task.id).await?;
+        self.found_remove(task).await?;
         for blob in task.documents.values() {
             self.ports.blobs.remove(blob).await?;
         }
@@ -635,6 +645,7 @@ impl Hub {
             size: 0,
             tries: 0,
             found: None,
+            feeds: String::new(),
             documents: BTreeMap::new(),
         })
     }

@@ -261,7 +261,7 @@ impl Stage {
             device,
             secret: sealed,
         };
-        let done = self.ports.devices.insert(vec![new], 1_000).await.unwrap();
+        let done = self.ports.devices.insert(vec![new], 10_000).await.unwrap();
         assert_eq!(done, Insert::Done);
         (self.row(&iot_id).await, shown(&secret).unwrap())
     }

@@ -98,6 +98,19 @@ pub enum What {
         /// In words; empty when there are none.
         why: String,
     },
+    /// Vulnerabilities became known of the firmware that the device runs.
+    Exposed {
+        /// The package.
+        firmware: String,
+        /// The module; `firmware::WHOLE` for the device.
+        module: String,
+        /// The version that the device reported.
+        version: String,
+        /// The worst of them.
+        vulnerabilities: Vec<String>,
+        /// How many there are in all.
+        count: u64,
+    },
     /// The device published on a topic of its own.
     MessagePublished {
         /// The topic.

@@ -10,7 +10,7 @@ use crate::{
     identify::Component,
     report::{self, Report, RiskGroup, Scan, VulnInfo},
     rules::{self, Level},
-    vulns::{Database, Source},
+    vulns::{Known, Source},
 };
 
 /// What is kept of a scan.
@@ -105,10 +105,10 @@ impl Status {
 }
 
 impl Dossier {
-    /// What is to be kept of `scan`, made of the image `name` with `database` and `level`.
+    /// What is to be kept of `scan`, made of the image `name` and judged by `level`.
     #[must_use]
-    pub fn of(name: &str, scan: &Scan, database: &Database, level: Option<Level>) -> Dossier {
-        let image = &scan.image;
+    pub fn of(name: &str, scan: &Scan, level: Option<Level>) -> Dossier {
+        let (image, against) = (&scan.image, &scan.against);
         Dossier {
             name: name.to_owned(),
             components: scan.components.clone(),
@@ -119,25 +119,18 @@ impl Dossier {
                 .faults
                 .iter()
                 .map(|(place, why)| (place.clone(), why.to_string()))
+                .chain(against.faults.clone())
                 .collect(),
             stopped: image.stopped.map(|limit| limit.to_string()),
-            known: database.len(),
-            sources: database.sources.clone(),
+            known: against.known,
+            sources: against.sources.clone(),
             undecided: level
                 .map(|level| rules::undecided(level, &scan.report.detection_rule_result))
                 .unwrap_or_default()
                 .into_iter()
                 .map(|(code, unit)| (code.to_owned(), unit.to_owned()))
                 .collect(),
-            exploited: scan
-                .report
-                .risks
-                .iter()
-                .flat_map(|group| &group.vuln_infos)
-                .filter_map(|info| info.cve.as_ref())
-                .filter(|cve| database.is_exploited(&cve.cve_id))
-                .map(|cve| cve.cve_id.clone())
-                .collect(),
+            exploited: against.exploited.clone(),
             judgements: BTreeMap::new(),
             report: scan.report.clone(),
         }
@@ -146,16 +139,14 @@ impl Dossier {
     /// The same image against other feeds, without unpacking anything: known vulnerabilities are
     /// looked up anew for the components that were found, and all that follows from them.
     #[must_use]
-    pub fn matched(mut self, database: &Database) -> Dossier {
-        report::rematch(&mut self.report, &self.components, database);
-        self.known = database.len();
-        self.sources.clone_from(&database.sources);
-        self.exploited = self
-            .findings()
-            .filter_map(|(_, info)| info.cve.as_ref())
-            .filter(|cve| database.is_exploited(&cve.cve_id))
-            .map(|cve| cve.cve_id.clone())
-            .collect();
+    pub fn matched(mut self, known: &dyn Known) -> Dossier {
+        let against = report::rematch(&mut self.report, &self.components, known);
+        self.known = against.known;
+        let before: Vec<&str> = self.sources.iter().map(|s| s.name.as_str()).collect();
+        self.faults.retain(|(at, _)| !before.contains(&at.as_str()));
+        self.faults.extend(against.faults);
+        self.sources = against.sources;
+        self.exploited = against.exploited;
         self
     }
 

@@ -53,8 +53,21 @@ pub fn scan_format(data: &[u8]) {
 /// Imports `data` as a feed of vulnerabilities, and asks for a component with what was read.
 pub fn scan_feed(data: &[u8]) {
     let mut database = crate::vulns::Database::default();
-    _ = crate::vulns::import::import(&mut database, "fuzz", data);
+    _ = database.import("fuzz", data);
     _ = database.get("CVE-2000-1");
+}
+
+/// Opens `data` as a kept feed, with a checksum that fits, and asks it.
+pub fn scan_stored(data: &[u8]) {
+    use crate::vulns::stored::{Shelf, Stored};
+    let mut bytes = data.to_vec();
+    Stored::mend(&mut bytes);
+    if let Ok(feed) = Stored::open(bytes) {
+        let mut shelf = Shelf::default();
+        shelf.push(feed);
+        _ = shelf.get("CVE-1-1");
+        _ = shelf.stamp();
+    }
 }
 
 /// Reads `data` as an ELF file and as a binary with banners.
@@ -91,6 +104,8 @@ mod tests {
         };
         let program = std::fs::read(std::env::current_exe().unwrap()).unwrap();
         let feed = br#"{"timestamp":"t","vulnerabilities":[{"cve":{"id":"CVE-1-1","metrics":{"cvssMetricV2":[{"type":"Primary","cvssData":{"baseScore":1.0}}]},"configurations":[{"nodes":[{"cpeMatch":[{"vulnerable":true,"criteria":"cpe:2.3:a:a:b:*:*:*:*:*:*:*:*","versionEndExcluding":"1"}]}]}]}}]}"#;
+        let mut kept = Vec::new();
+        crate::vulns::stored::keep("f", &feed[..], &mut kept).unwrap();
         for _ in 0..200 {
             let mut bad = program[..program.len().min(1 << 20)].to_vec();
             for _ in 0..4 {
@@ -104,6 +119,11 @@ mod tests {
             bad[at] = random(256) as u8;
             bad.truncate(random(feed.len() * 2));
             scan_feed(&bad);
+            let mut bad = kept.clone();
+            let at = random(bad.len());
+            bad[at] = random(256) as u8;
+            bad.truncate(kept.len() - random(3) * random(kept.len()) / 2);
+            scan_stored(&bad);
         }
         for text in [
             "1.2\n1.2.0",

@@ -2,7 +2,7 @@
 
 use std::{
     borrow::Cow,
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
 };
 
 use bytes::Bytes;
@@ -16,15 +16,15 @@ use crate::{
     risks::{self, Finding, RISKS, Risk},
     rules::{self, Level, Verdict},
     unpack::unpack,
-    vulns::{Criterion, Database, FixedVersion, Severity, fixed},
+    vulns::{Criterion, Database, FixedVersion, Known, Severity, Source, fixed},
 };
 
 /// What to scan for and by.
 pub struct Options<'a> {
     /// Bounds of the unpacking.
     pub limits: Limits,
-    /// Known vulnerabilities; an empty one finds none.
-    pub database: &'a Database,
+    /// Known vulnerabilities; an empty database finds none.
+    pub database: &'a dyn Known,
     /// Level of graded protection, if it is to be judged.
     pub level: Option<Level>,
     /// Milliseconds since 1970: the time of the report, by which certificates are judged too.
@@ -41,6 +41,39 @@ pub struct Scan {
     pub findings: Vec<Finding>,
     /// The report.
     pub report: Report,
+    /// What vulnerabilities it was held against.
+    pub against: Against,
+}
+
+/// What vulnerabilities an image was held against.
+#[derive(Debug, Clone)]
+pub struct Against {
+    /// How many were known.
+    pub known: usize,
+    /// The feeds they came from, with their dates.
+    pub sources: Vec<Source>,
+    /// Feeds of which something could not be read, and why.
+    pub faults: Vec<(String, String)>,
+    /// Those of the report's CVEs that are known to be exploited.
+    pub exploited: BTreeSet<String>,
+}
+
+impl Against {
+    fn of(report: &Report, database: &Database) -> Against {
+        Against {
+            known: database.len(),
+            sources: database.sources.clone(),
+            faults: database.faults.clone(),
+            exploited: report
+                .risks
+                .iter()
+                .flat_map(|group| &group.vuln_infos)
+                .filter_map(|info| info.cve.as_ref())
+                .filter(|cve| database.is_exploited(&cve.cve_id))
+                .map(|cve| cve.cve_id.clone())
+                .collect(),
+        }
+    }
 }
 
 /// What of a scan is behind it.
@@ -91,8 +124,18 @@ pub fn scan_told(
     told(Step::Identified);
     let findings = risks::look(&image, &components, options.now / 1000);
     told(Step::Looked);
-    let report = report(size, sha256, &image, &components, &findings, options);
+    let database = options.database.about(&components);
+    let report = report(
+        size,
+        sha256,
+        &image,
+        &components,
+        &findings,
+        options,
+        &database,
+    );
     Scan {
+        against: Against::of(&report, &database),
         image,
         components,
         findings,
@@ -318,16 +361,15 @@ fn report(
     components: &[Component],
     findings: &[Finding],
     options: &Options<'_>,
+    database: &Database,
 ) -> Report {
-    let mut groups = known(components, options.database);
+    let mut groups = known(components, database);
     for finding in findings {
         groups.entry(finding.code).or_default().push(info(finding));
     }
     let verdicts = options.level.map(|level| {
         let known = groups.get("CveVuln").map(Vec::as_slice).unwrap_or_default();
-        rules::verdicts(level, findings, known, &|id| {
-            options.database.is_exploited(id)
-        })
+        rules::verdicts(level, findings, known, &|id| database.is_exploited(id))
     });
     let risks: Vec<RiskGroup> = RISKS
         .iter()
@@ -341,7 +383,7 @@ fn report(
             filesystem: image.filesystems().join(","),
             scan_start_time: options.now,
         },
-        risk_statistics: statistics(&risks, options.database),
+        risk_statistics: statistics(&risks, database),
         risks,
         detection_rule_result: verdicts.unwrap_or_default(),
     }
@@ -381,7 +423,12 @@ fn group(risk: &Risk, mut infos: Vec<VulnInfo>) -> Option<RiskGroup> {
 }
 
 /// Replaces what of a report follows from known vulnerabilities by what `database` says.
-pub(crate) fn rematch(report: &mut Report, components: &[Component], database: &Database) {
+pub(crate) fn rematch(
+    report: &mut Report,
+    components: &[Component],
+    known_of: &dyn Known,
+) -> Against {
+    let database = &*known_of.about(components);
     let mut groups = known(components, database);
     let infos = groups.get("CveVuln").map(Vec::as_slice).unwrap_or_default();
     let level = report
@@ -413,6 +460,7 @@ pub(crate) fn rematch(report: &mut Report, components: &[Component], database: &
         })
         .collect();
     report.risk_statistics = statistics(&report.risks, database);
+    Against::of(report, database)
 }
 
 fn statistics(risks: &[RiskGroup], database: &Database) -> Statistics {

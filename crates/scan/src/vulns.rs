@@ -1,14 +1,17 @@
 //! Known vulnerabilities: what was imported, which of them a component has, and what repairs them.
 //!
-//! [`import`] reads the feeds; [`Database::matching`] answers for one component; [`fixed`] computes
-//! the versions to go to. Nothing here needs a network.
+//! [`import`] reads the feeds; [`stored`] is how they are kept; [`Database::matching`] answers for
+//! one component; [`fixed`] computes the versions to go to. Nothing here needs a network.
 
 pub mod cpe;
 pub mod fixed;
 pub mod import;
 pub mod severity;
+pub mod stored;
 
-use std::{cmp::Ordering, collections::HashMap};
+use std::{borrow::Cow, cmp::Ordering, collections::HashMap};
+
+use serde::{Deserialize, Serialize};
 
 pub use fixed::{FixedVersion, fixed};
 pub use severity::{Score, Severity};
@@ -19,7 +22,7 @@ use crate::{
 };
 
 /// One end of a range of versions.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bound {
     /// The version.
     pub version: Box<str>,
@@ -28,19 +31,23 @@ pub struct Bound {
 }
 
 /// Versions of one product that an advisory names.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Criterion {
     /// Vendor of the CPE name.
     pub vendor: Box<str>,
     /// Product of the CPE name.
     pub product: Box<str>,
     /// Exactly this version; with none, the range counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exact: Option<Box<str>>,
     /// The lower end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<Bound>,
     /// The upper end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to: Option<Bound>,
     /// Whether something else, such as a platform, must be there too, which an image cannot show.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub conditional: bool,
 }
 
@@ -80,7 +87,7 @@ fn is_update_of(version: &str, base: &str) -> bool {
 }
 
 /// Where to read more.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reference {
     /// Address.
     pub url: Box<str>,
@@ -91,7 +98,7 @@ pub struct Reference {
 }
 
 /// One vulnerability.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Advisory {
     /// `CVE-…`.
     pub id: Box<str>,
@@ -109,9 +116,22 @@ pub struct Advisory {
     pub criteria: Vec<Criterion>,
     /// Where to read more.
     pub references: Vec<Reference>,
+    /// Whether its number was taken back: it is none.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub withdrawn: bool,
 }
 
 impl Advisory {
+    /// That the number `id` was taken back.
+    #[must_use]
+    pub fn withdrawn(id: &str) -> Advisory {
+        Advisory {
+            id: id.into(),
+            withdrawn: true,
+            ..Advisory::default()
+        }
+    }
+
     /// Its severity, with what is known of its exploitation.
     #[must_use]
     pub fn severity(&self, exploited: bool) -> Severity {
@@ -123,7 +143,7 @@ impl Advisory {
 }
 
 /// A feed that was imported.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Source {
     /// The file's name.
     pub name: String,
@@ -133,8 +153,20 @@ pub struct Source {
     pub records: usize,
 }
 
-/// All that is known of vulnerabilities.
-#[derive(Debug, Default)]
+/// Where vulnerabilities are known: a database in memory, or kept feeds.
+pub trait Known {
+    /// What is known of the products of these components.
+    fn about(&self, components: &[Component]) -> Cow<'_, Database>;
+}
+
+impl Known for Database {
+    fn about(&self, _components: &[Component]) -> Cow<'_, Database> {
+        Cow::Borrowed(self)
+    }
+}
+
+/// All that is known of vulnerabilities, or all that concerns somebody.
+#[derive(Debug, Clone, Default)]
 pub struct Database {
     advisories: Vec<Advisory>,
     by_id: HashMap<Box<str>, u32>,
@@ -143,8 +175,12 @@ pub struct Database {
     exploited: HashMap<Box<str>, Box<str>>,
     /// Probability of exploitation within thirty days.
     probability: HashMap<Box<str>, f32>,
+    /// How many are known where this is only what concerns somebody.
+    known: Option<usize>,
     /// Where it all comes from.
     pub sources: Vec<Source>,
+    /// Feeds of which something could not be read, and why.
+    pub faults: Vec<(String, String)>,
 }
 
 /// A vulnerability that a component has.
@@ -164,6 +200,9 @@ impl Database {
     /// Adds what one feed says; what is there already of the same CVE is completed.
     pub fn add(&mut self, mut advisory: Advisory) {
         let Some(&known) = self.by_id.get(&advisory.id) else {
+            if advisory.withdrawn {
+                return;
+            }
             let index = self.advisories.len() as u32;
             self.by_id.insert(advisory.id.clone(), index);
             self.list(&advisory, index);
@@ -173,6 +212,11 @@ impl Database {
         };
         self.list(&advisory, known);
         let there = &mut self.advisories[known as usize];
+        if advisory.withdrawn {
+            *there = advisory;
+            return;
+        }
+        there.withdrawn = false;
         // Whoever speaks of a product last replaces what was said of it before; a newer feed, or the
         // vendor after the NVD.
         let names = |c: &Criterion| (c.vendor.clone(), c.product.clone());
@@ -230,13 +274,14 @@ impl Database {
     /// How many vulnerabilities are known.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.advisories.len()
+        let here = || self.advisories.iter().filter(|a| !a.withdrawn).count();
+        self.known.unwrap_or_else(here)
     }
 
     /// Whether nothing was imported.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.advisories.is_empty()
+        self.len() == 0
     }
 
     /// The vulnerability of that id.
@@ -245,6 +290,7 @@ impl Database {
         self.by_id
             .get(id)
             .map(|index| &self.advisories[*index as usize])
+            .filter(|advisory| !advisory.withdrawn)
     }
 
     /// Every vulnerability of a component, each once whatever names its product goes by, sorted by

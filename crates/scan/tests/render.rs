@@ -10,7 +10,7 @@ use scan::{
     render::{Format, Language, render},
     report::{Options, scan},
     rules::Level,
-    vulns::{Database, import::import},
+    vulns::Database,
 };
 use serde_json::Value;
 
@@ -45,7 +45,9 @@ fn database() -> Database {
         let path = Path::new(env!("CARGO_MANIFEST_DIR"))
             .join("tests/vulns")
             .join(name);
-        import(&mut database, name, fs::File::open(path).unwrap()).unwrap();
+        database
+            .import(name, fs::File::open(path).unwrap())
+            .unwrap();
     }
     database
 }
@@ -59,7 +61,7 @@ fn dossier(database: &Database, now: i64) -> Dossier {
     };
     let name = "image \"1\"<i>.tar";
     let found = scan(name, image().into(), &options, &|| false);
-    Dossier::of(name, &found, database, options.level)
+    Dossier::of(name, &found, options.level)
 }
 
 const NOW: i64 = 1_795_000_000_000;

@@ -7,7 +7,7 @@ use scan::{
     Limits,
     report::{Options, Scan, scan},
     rules::{self, Level},
-    vulns::{Database, import::import},
+    vulns::Database,
 };
 use serde_json::Value;
 
@@ -48,7 +48,9 @@ fn database() -> Database {
         let path = Path::new(env!("CARGO_MANIFEST_DIR"))
             .join("tests/vulns")
             .join(name);
-        import(&mut database, name, fs::File::open(path).unwrap()).unwrap();
+        database
+            .import(name, fs::File::open(path).unwrap())
+            .unwrap();
     }
     database
 }

@@ -7,7 +7,10 @@ use scan::{
     Limits,
     identify::{Component, Confidence},
     unpack,
-    vulns::{Database, Severity, fixed, import::import},
+    vulns::{
+        Database, Known, Severity, fixed,
+        stored::{Shelf, Stored, keep},
+    },
 };
 
 fn data(name: &str) -> File {
@@ -31,10 +34,43 @@ fn all() -> Database {
         "kev.json.gz",
         "epss-subset.csv.gz",
     ] {
-        let records = import(&mut database, name, data(name)).unwrap();
+        let records = database.import(name, data(name)).unwrap();
         assert!(records > 0);
     }
     database
+}
+
+/// [FS-5] Kept, the sample feeds answer for real components as they do in memory.
+#[test]
+fn kept_samples_answer_alike() {
+    let mut shelf = Shelf::default();
+    for source in &ALL.sources {
+        let mut kept = Vec::new();
+        keep(&source.name, data(&source.name), &mut kept).unwrap();
+        shelf.push(Stored::open(kept).unwrap());
+    }
+    assert_eq!(shelf.sources(), ALL.sources);
+    assert_eq!(shelf.known(), ALL.len());
+    for (package, version) in [
+        ("openssl", "1.0.2k"),
+        ("busybox", "1.24.1"),
+        ("dnsmasq", "2.75"),
+        ("curl", "7.50.0"),
+        ("nginx", "1.10.0"),
+        ("kernel", "4.4.60"),
+    ] {
+        let component = component(package, version);
+        let about = shelf.about(std::slice::from_ref(&component));
+        let (kept, whole) = (about.matching(&component), ALL.matching(&component));
+        assert_eq!(kept.len(), whole.len(), "{package}");
+        for (kept, whole) in kept.iter().zip(&whole) {
+            assert_eq!(kept.advisory, whole.advisory, "{package}");
+            let id = &kept.advisory.id;
+            assert_eq!(about.is_exploited(id), ALL.is_exploited(id));
+            assert_eq!(about.probability(id), ALL.probability(id));
+        }
+        assert_eq!(about.faults, []);
+    }
 }
 
 /// A component as it comes out of a package database.
@@ -67,7 +103,7 @@ fn ids(database: &Database, package: &str, version: &str) -> Vec<String> {
 #[test]
 fn the_sample_feeds_are_read_whole() {
     let mut database = Database::default();
-    let count = |database: &mut Database, name| import(database, name, data(name)).unwrap();
+    let count = |database: &mut Database, name| database.import(name, data(name)).unwrap();
     assert_eq!(count(&mut database, "nvd20-firmware-subset.json.gz"), 1513);
     assert_eq!(count(&mut database, "nvd11-firmware-subset.json.gz"), 119);
     assert_eq!(count(&mut database, "cve5-firmware-subset.ndjson.gz"), 195);
@@ -84,13 +120,12 @@ fn the_sample_feeds_are_read_whole() {
 fn an_import_may_be_repeated() {
     let mut database = all();
     let (before, ids_before) = (database.len(), ids(&database, "openssl", "1.0.2k"));
-    import(
-        &mut database,
-        "again",
-        data("nvd20-firmware-subset.json.gz"),
-    )
-    .unwrap();
-    import(&mut database, "again", data("openssl-cna.ndjson.gz")).unwrap();
+    database
+        .import("again", data("nvd20-firmware-subset.json.gz"))
+        .unwrap();
+    database
+        .import("again", data("openssl-cna.ndjson.gz"))
+        .unwrap();
     assert_eq!(database.len(), before);
     assert_eq!(ids(&database, "openssl", "1.0.2k"), ids_before);
 }
@@ -185,7 +220,7 @@ fn osv_and_rubbish() {
     let mut database = Database::default();
     let osv = r#"{"id":"X-1","aliases":["CVE-2099-1"],"affected":[{"package":{"ecosystem":"npm","name":"strange"},
         "ranges":[{"type":"SEMVER","events":[{"introduced":"0"},{"fixed":"1.2"},{"introduced":"2.0"},{"last_affected":"2.3"}]}]}]}"#;
-    assert_eq!(import(&mut database, "osv", Cursor::new(osv)).unwrap(), 1);
+    assert_eq!(database.import("osv", Cursor::new(osv)).unwrap(), 1);
     for (version, hit) in [("1.1", true), ("1.2", false), ("2.3", true), ("2.4", false)] {
         assert_eq!(
             !ids(&database, "strange", version).is_empty(),
@@ -209,7 +244,7 @@ fn osv_and_rubbish() {
         "---\nx: 1\n",
     ] {
         assert!(
-            import(&mut database, "r", Cursor::new(rubbish)).is_err(),
+            database.import("r", Cursor::new(rubbish)).is_err(),
             "{rubbish:?}"
         );
     }
@@ -231,8 +266,29 @@ fn generated_records_stream_through() {
     page.push_str("]}");
     let mut database = Database::default();
     assert_eq!(
-        import(&mut database, "generated", Cursor::new(page)).unwrap(),
+        database.import("generated", Cursor::new(&page)).unwrap(),
         20_000
     );
     assert_eq!(database.len(), 20_000);
+
+    // Kept, it is smaller even where records are tiny, and a question reads what it is about.
+    let mut kept = Vec::new();
+    let source = keep("generated", Cursor::new(&page), &mut kept).unwrap();
+    assert_eq!(
+        (source.records, source.date.as_str()),
+        (20_000, "2026-01-01")
+    );
+    assert!(kept.len() < page.len());
+    let mut shelf = Shelf::default();
+    shelf.push(Stored::open(kept).unwrap());
+    assert_eq!(shelf.known(), 20_000);
+    let mut component = component("p5", "0.1");
+    component.cpes = vec![("v5".into(), "p5".into())];
+    let hits = |database: &Database| -> Vec<String> {
+        let hits = database.matching(&component);
+        hits.iter().map(|hit| hit.advisory.id.to_string()).collect()
+    };
+    let about = shelf.about(std::slice::from_ref(&component));
+    assert!(!hits(&about).is_empty());
+    assert_eq!(hits(&about), hits(&database));
 }

@@ -181,6 +181,8 @@ fn table() -> OpenApiRouter<Admin> {
         .routes(routes!(scan::of_firmware, scan::firmware_again))
         .routes(routes!(scan::except, scan::unexcept))
         .routes(routes!(scan::exposed))
+        .routes(routes!(scan::holding))
+        .routes(routes!(scan::news))
         .routes(routes!(backup::make))
         .routes(routes!(export::export))
 }

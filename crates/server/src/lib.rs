@@ -13,6 +13,7 @@ pub mod config;
 mod doctor;
 mod download;
 pub mod engine;
+mod feeds;
 mod first_start;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;

@@ -2,6 +2,7 @@
 //! scan it (`inspect`), writes the documents, and tells who wants to know.
 
 mod fetch;
+mod matched;
 
 use crate::inspect::{Image, Order, inspect};
 use axum::body::Bytes;
@@ -9,7 +10,7 @@ use credential::crypto::digest::FileDigests;
 use futures_util::future::BoxFuture;
 use hub::{
     Hub,
-    scan::{Found, Hit, Rules, ScanState, ScanTask},
+    scan::{Found, Hit, Outcome, Part, Rules, ScanState, ScanTask},
 };
 use model::error::Fault;
 use scan::{
@@ -19,7 +20,7 @@ use scan::{
     vulns::Severity,
 };
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     io::{self, Write},
     path::PathBuf,
     sync::{
@@ -28,7 +29,10 @@ use std::{
     },
     time::Duration,
 };
-use tokio::{runtime::Handle, sync::watch};
+use tokio::{
+    runtime::Handle,
+    sync::{Mutex, Notify, watch},
+};
 
 /// How long is waited after trouble of the engine.
 const REST: Duration = Duration::from_secs(1);
@@ -55,6 +59,10 @@ pub(crate) struct Scanner {
     pub(crate) memory: u64,
     /// Seconds that a scan may take.
     pub(crate) timeout: u64,
+    /// That the feeds may be others than those that scans were matched with.
+    pub(crate) stale: Notify,
+    /// Held by whoever matches scans anew.
+    pub(crate) turn: Mutex<()>,
 }
 
 /// Why a task did not come to its end.
@@ -135,16 +143,18 @@ impl Scanner {
             let why = format!("the file is {kind}, which is no firmware");
             return Err(Ended::Failed(ScanState::Failed, why));
         }
+        let feeds = self.feeds().await?;
         let mut dossier = self.inspect(task, image).await?;
         if !self.hub.scan_step(&task.id, ScanState::Writing).await? {
             return Ok(());
         }
         dossier.judgements = self.judgements(task).await?;
-        let (found, hits) = told(&dossier);
+        let outcome = outcome(&dossier, feeds);
         let documents = self.write(task, dossier).await?;
-        self.hub
-            .scan_done(&task.id, found, &hits, documents)
-            .await?;
+        let done = self.hub.scan_done(&task.id, &outcome, documents).await;
+        done?;
+        // There may have come others meanwhile.
+        self.stale.notify_one();
         Ok(())
     }
 
@@ -210,41 +220,6 @@ impl Scanner {
             };
             Ended::Failed(ScanState::Failed, why)
         })
-    }
-
-    /// Matches what a scan found with the feeds as they are now; gives vulnerabilities that were not
-    /// known of it before.
-    ///
-    /// # Errors
-    /// In words of a fault.
-    pub(crate) async fn again(&self, task: &ScanTask) -> Result<Vec<String>, Fault> {
-        let Some(blob) = task.documents.get(DOSSIER).cloned() else {
-            return Ok(Vec::new());
-        };
-        let stop = Arc::new(AtomicBool::new(false));
-        let _call_off = CallOff(stop.clone());
-        let (hub, order, here) = (
-            self.hub.clone(),
-            self.order(Rules::Basic),
-            Handle::current(),
-        );
-        let done = tokio::task::spawn_blocking(move || {
-            let mut feed = move |to: &mut dyn Write| pour(&here, &hub, &blob, to);
-            inspect(&order, Image::Dossier(&mut feed), &mut |_| {}, &stop)
-        });
-        let done = done
-            .await
-            .map_err(|error| Fault::passing(format!("a scan: {error}")))?;
-        let mut dossier =
-            done.map_err(|broken| Fault::lasting(format!("scan {}: {}", task.id, broken.why)))?;
-        dossier.judgements = self.judgements(task).await?;
-        let (found, hits) = told(&dossier);
-        let written = self.write(task, dossier).await;
-        written.map_err(|ended| match ended {
-            Ended::Failed(_, why) => Fault::lasting(format!("scan {}: {why}", task.id)),
-            Ended::Fault(fault) => fault,
-        })?;
-        self.hub.scan_matched(&task.id, found, &hits).await
     }
 
     fn order(&self, rules: Rules) -> Order {
@@ -317,6 +292,22 @@ fn pour(here: &Handle, hub: &Hub, blob: &str, to: &mut dyn Write) -> io::Result<
         }
         at += piece.len() as u64;
         to.write_all(&piece)?;
+    }
+}
+
+/// What a dossier comes to, matched with the feeds of that stamp.
+fn outcome(dossier: &Dossier, feeds: String) -> Outcome {
+    let (found, hits) = told(dossier);
+    let parts = dossier.components.iter().map(|component| Part {
+        name: component.name.clone(),
+        version: component.version.clone().unwrap_or_default(),
+    });
+    let parts: BTreeSet<Part> = parts.collect();
+    Outcome {
+        found,
+        hits,
+        parts: parts.into_iter().collect(),
+        feeds,
     }
 }
 

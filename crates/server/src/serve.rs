@@ -189,6 +189,7 @@ pub async fn start_with(
         hub.id2_keeper(Arc::new(Token::new(place)));
     }
     let hub = Arc::new(hub);
+    hub.version_index().await.map_err(StartError::Store)?;
 
     let reserved = reserve(&config).map_err(StartError::Listen)?;
     let addresses = reserved.addresses.clone();
@@ -208,6 +209,8 @@ pub async fn start_with(
         vulns: config.data.join("vulns"),
         memory: config.limits.scan_memory >> 20,
         timeout: (config.limits.scan_time / 1000).unsigned_abs(),
+        stale: tokio::sync::Notify::new(),
+        turn: tokio::sync::Mutex::new(()),
     });
     let stop = watch::Sender::new(false);
     let sessions = Arc::new(OnceLock::new());
@@ -281,6 +284,7 @@ pub async fn start_with(
         stop.subscribe(),
     ));
     tasks.spawn(hub.clone().ota_run(stop.subscribe()));
+    tasks.spawn(scanner.clone().keep_matched(stop.subscribe()));
     tasks.spawn(scanner.run(stop.subscribe()));
     tasks.spawn(operators(socket, local.clone(), stop.subscribe()));
 

@@ -9,7 +9,7 @@ use crate::{
     Hub,
     account::Permit,
     document::{busy, put},
-    scan::Verdict,
+    scan::{Exception, Verdict},
 };
 use model::{
     account::Resource,
@@ -160,6 +160,9 @@ pub struct Campaign {
     pub ended: Option<Time>,
     /// When it last changed.
     pub modified: Time,
+    /// The exception that let it begin although a policy held its package.
+    #[serde(default)]
+    pub excepted: Option<Exception>,
 }
 
 /// A campaign that is to be made; what is not said is as in `default`.
@@ -236,6 +239,8 @@ pub struct CampaignView {
     pub campaign: Campaign,
     /// How many tasks are in which state; states without any are left out.
     pub counts: BTreeMap<TaskState, u64>,
+    /// What of its package keeps it from beginning.
+    pub held: Vec<String>,
 }
 
 impl Hub {
@@ -257,21 +262,16 @@ impl Hub {
         }
     }
 
-    /// Why what was found in a package keeps a campaign from its devices; nothing when it does not.
+    /// Whether what was found in a package keeps a campaign from its devices.
     /// Trying it on chosen devices is always allowed.
     pub(super) async fn campaign_held(
         &self,
         kind: CampaignKind,
         package: &Package,
-    ) -> Result<Vec<String>, Fault> {
+    ) -> Result<Verdict, Fault> {
         match kind {
-            CampaignKind::Verify => Ok(Vec::new()),
-            CampaignKind::Static | CampaignKind::Dynamic => {
-                match self.package_verdict(package).await? {
-                    Verdict::Held(why) => Ok(why),
-                    Verdict::Passes | Verdict::Excepted(_) => Ok(Vec::new()),
-                }
-            }
+            CampaignKind::Verify => Ok(Verdict::Passes),
+            CampaignKind::Static | CampaignKind::Dynamic => self.package_verdict(package).await,
         }
     }
 
@@ -327,7 +327,8 @@ impl Hub {
         }
         let number = self.ports.catalog.next("ota").await?;
         let held = self.campaign_held(new.kind, &package).await?;
-        let starts = new.start.is_some_and(|start| start > now) || !held.is_empty();
+        let is_held = matches!(held, Verdict::Held(_));
+        let starts = new.start.is_some_and(|start| start > now) || is_held;
         let campaign = Campaign {
             id: id_of(number),
             account: permit.account().clone(),
@@ -361,6 +362,10 @@ impl Hub {
             started: (!starts).then_some(now),
             ended: None,
             modified: now,
+            excepted: match held {
+                Verdict::Excepted(exception) if !starts => Some(exception),
+                Verdict::Excepted(_) | Verdict::Passes | Verdict::Held(_) => None,
+            },
         };
         let id = campaign.id.clone();
         let of = format!("{}/{id}", package.id);
@@ -527,7 +532,20 @@ impl Hub {
                 counts.insert(state, count);
             }
         }
-        Ok(CampaignView { campaign, counts })
+        let held = match (&campaign.state, self.package(&campaign.firmware).await?) {
+            (CampaignState::Planned, Some(package)) => {
+                match self.campaign_held(campaign.kind, &package).await? {
+                    Verdict::Held(why) => why,
+                    Verdict::Passes | Verdict::Excepted(_) => Vec::new(),
+                }
+            }
+            _ => Vec::new(),
+        };
+        Ok(CampaignView {
+            campaign,
+            counts,
+            held,
+        })
     }
 }
 

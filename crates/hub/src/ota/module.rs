@@ -17,6 +17,10 @@ use serde::{Deserialize, Serialize};
 const MODULE: &str = "firmware-module";
 /// Versions that devices reported, by `iot_id/module`.
 const VERSION: &str = "firmware-version";
+/// The same by module and version: `digest/device`.
+const RUNS: &str = "firmware-runs";
+/// Whether that was made for what was said before there was such an index.
+const RUNS_MADE: &str = "firmware-runs-made";
 /// Modules of a product, and of a device.
 const MOST: u64 = 50;
 
@@ -178,44 +182,81 @@ impl Hub {
         package: &super::Package,
         most: usize,
     ) -> Result<(u64, Vec<DeviceKey>), Fault> {
-        const PAGE: usize = 1_000;
         let (mut count, mut names) = (0, Vec::new());
         let mut after: Option<String> = None;
         loop {
-            let catalog = &self.ports.catalog;
-            let page = catalog.list(VERSION, "", after.as_deref(), PAGE).await?;
-            for entry in &page {
-                let Some((id, module)) = entry.key.split_once('/') else {
-                    continue;
-                };
-                if module != package.module {
-                    continue;
-                }
-                let said: ModuleVersion = serde_json::from_slice(&entry.value)
-                    .map_err(|error| Fault::lasting(format!("{VERSION} {}: {error}", entry.key)))?;
-                if said.version != package.version {
-                    continue;
-                }
-                let Ok(id) = IotId::parse(id) else { continue };
-                let Some(device) = self.ports.devices.find_id(&id).await? else {
-                    continue;
-                };
-                let other = package.product.as_ref();
-                if device.account != package.account
-                    || other.is_some_and(|product| *product != device.key.product)
-                {
-                    continue;
-                }
-                count += 1;
-                if names.len() < most {
-                    names.push(device.key);
-                }
-            }
-            match page.into_iter().last() {
-                Some(last) => after = Some(last.key),
+            let (devices, next) = self.version_page(package, after.as_deref()).await?;
+            count += devices.len() as u64;
+            let room = most.saturating_sub(names.len());
+            names.extend(devices.into_iter().take(room).map(|(key, _)| key));
+            match next {
+                Some(next) => after = Some(next),
                 None => return Ok((count, names)),
             }
         }
+    }
+
+    /// Some of those devices, and from where to ask on.
+    pub(crate) async fn version_page(
+        &self,
+        package: &super::Package,
+        after: Option<&str>,
+    ) -> Result<(Vec<(DeviceKey, IotId)>, Option<String>), Fault> {
+        const PAGE: usize = 1_000;
+        let prefix = runs(&package.module, &package.version, "");
+        let catalog = &self.ports.catalog;
+        let page = catalog.list(RUNS, &prefix, after, PAGE).await?;
+        let mut devices = Vec::with_capacity(page.len());
+        for entry in &page {
+            let id = entry.key.trim_start_matches(&prefix);
+            let Ok(id) = IotId::parse(id) else { continue };
+            let Some(device) = self.ports.devices.find_id(&id).await? else {
+                continue;
+            };
+            let other = package.product.as_ref();
+            if device.account == package.account
+                && other.is_none_or(|product| *product == device.key.product)
+            {
+                devices.push((device.key, id));
+            }
+        }
+        Ok((devices, page.into_iter().last().map(|last| last.key)))
+    }
+
+    /// Makes the index of versions for what devices said before there was one; does nothing once
+    /// that is done.
+    ///
+    /// # Errors
+    /// Engine trouble.
+    pub async fn version_index(&self) -> Result<(), Fault> {
+        let catalog = &self.ports.catalog;
+        if catalog.get(RUNS_MADE, "all").await?.is_some() {
+            return Ok(());
+        }
+        let mut after: Option<String> = None;
+        loop {
+            let page = catalog.list(VERSION, "", after.as_deref(), 500).await?;
+            let mut puts = Vec::with_capacity(page.len());
+            for entry in &page {
+                let Some((id, _)) = entry.key.split_once('/') else {
+                    continue;
+                };
+                let said: ModuleVersion = serde_json::from_slice(&entry.value)
+                    .map_err(|error| Fault::lasting(format!("{VERSION} {}: {error}", entry.key)))?;
+                let key = runs(&said.module, &said.version, id);
+                puts.push(put(RUNS, key, &(), Expect::Anything)?);
+            }
+            if !puts.is_empty() {
+                self.document_put(puts).await?;
+            }
+            match page.into_iter().last() {
+                Some(last) => after = Some(last.key),
+                None => break,
+            }
+        }
+        let made = vec![put(RUNS_MADE, "all".into(), &(), Expect::Anything)?];
+        self.document_put(made).await?;
+        Ok(())
     }
 
     /// The version that a device last reported of a module; empty when it never did.
@@ -237,9 +278,13 @@ impl Hub {
     ) -> Result<bool, Fault> {
         let key = format!("{id}/{module}");
         let found = self.document::<ModuleVersion>(VERSION, &key).await?;
+        let mut puts = Vec::new();
         match found {
             Some(found) if found.value.version == version => return Ok(false),
-            Some(_) => {}
+            Some(found) => {
+                let old = runs(module, &found.value.version, id.as_str());
+                puts.push(remove(RUNS, old, Expect::Anything));
+            }
             None => {
                 let all = format!("{id}/");
                 if self.ports.catalog.count(VERSION, &all).await? > MOST {
@@ -253,7 +298,9 @@ impl Hub {
             since: self.now(),
         };
         // A device speaks on one connection at a time; the last word counts.
-        let puts = vec![put(VERSION, key, &said, Expect::Anything)?];
+        puts.push(put(VERSION, key, &said, Expect::Anything)?);
+        let key = runs(module, version, id.as_str());
+        puts.push(put(RUNS, key, &(), Expect::Anything)?);
         self.document_put(puts).await?;
         Ok(true)
     }
@@ -267,9 +314,15 @@ impl Hub {
             if page.is_empty() {
                 return Ok(());
             }
-            let away = page.into_iter();
-            let away = away.map(|entry| remove(VERSION, entry.key, Expect::Anything));
-            self.document_put(away.collect()).await?;
+            let mut away = Vec::with_capacity(page.len() * 2);
+            for entry in page {
+                if let Ok(said) = serde_json::from_slice::<ModuleVersion>(&entry.value) {
+                    let key = runs(&said.module, &said.version, id.as_str());
+                    away.push(remove(RUNS, key, Expect::Anything));
+                }
+                away.push(remove(VERSION, entry.key, Expect::Anything));
+            }
+            self.document_put(away).await?;
         }
     }
 
@@ -277,4 +330,12 @@ impl Hub {
         let owned = self.product_owned(permit, product).await?;
         owned.map(|_| ()).ok_or(OtaError::NoSuchProduct)
     }
+}
+
+/// Where the index of versions has a device. Names of modules and versions may have any letter.
+fn runs(module: &str, version: &str, id: &str) -> String {
+    let text = format!("{module}\0{version}");
+    let mut digest = credential::crypto::digest::Hash::Sha256.hex(text.as_bytes());
+    digest.truncate(24);
+    format!("{digest}/{id}")
 }

@@ -9,7 +9,7 @@ use super::{
     package::{Package, Verified},
     task::{BY_STATE, BY_TIME, OPEN, Task, TaskState, state_prefix},
 };
-use crate::{Hub, edge::Session};
+use crate::{Hub, edge::Session, scan::Verdict};
 use futures_util::{StreamExt, stream};
 use model::{
     command::Order,
@@ -234,14 +234,16 @@ impl Hub {
                 return self.campaign_stop(&id, &error.to_string()).await;
             }
             // Until it passes, or somebody signs an exception.
-            let held = self.campaign_held(campaign.kind, &package).await?;
-            if !held.is_empty() {
-                return Ok(());
-            }
+            let excepted = match self.campaign_held(campaign.kind, &package).await? {
+                Verdict::Held(_) => return Ok(()),
+                Verdict::Passes => None,
+                Verdict::Excepted(exception) => Some(exception),
+            };
             let begun = self.campaign_change(&id, |campaign| {
                 if campaign.state == CampaignState::Planned {
                     campaign.state = CampaignState::Running;
                     campaign.started = Some(now);
+                    campaign.excepted.clone_from(&excepted);
                 }
             });
             begun.await?;

@@ -15,8 +15,6 @@ use model::{
 };
 use serde::{Deserialize, Serialize};
 
-/// Vulnerabilities that a scan found, by task.
-const HITS: &str = "scan-hits";
 /// Scans of a package's files: `package/task`.
 const OF: &str = "scan-of";
 /// What holds a campaign, by account.
@@ -25,23 +23,6 @@ const POLICY: &str = "scan-policy";
 const EXCEPTION: &str = "scan-exception";
 /// Longest reason, in bytes.
 const REASON: usize = 1_024;
-
-/// A known vulnerability that a scan found.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Hit {
-    /// Its id.
-    pub cve: String,
-    /// How bad: 0 critical to 4 notice.
-    pub severity: u8,
-    /// Whether it is being exploited.
-    pub exploited: bool,
-    /// In what.
-    pub component: String,
-    /// In which version of it.
-    pub version: String,
-    /// Whether somebody judged it to be harmless here.
-    pub settled: bool,
-}
 
 /// What a package must keep before campaigns may bring it to devices; nothing by default.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -85,17 +66,6 @@ pub enum Verdict {
     Excepted(Exception),
     /// It may not, because of these.
     Held(Vec<String>),
-}
-
-/// A package that has a vulnerability.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Exposed {
-    /// The package.
-    pub package: Package,
-    /// The scan that found it.
-    pub task: String,
-    /// What was found.
-    pub hit: Hit,
 }
 
 impl Hub {
@@ -283,83 +253,6 @@ impl Hub {
             Some(exception) if exception.until > self.now() => Verdict::Excepted(exception),
             _ => Verdict::Held(why),
         })
-    }
-
-    /// Packages of the caller's account that have a vulnerability.
-    ///
-    /// # Errors
-    /// Engine trouble.
-    pub async fn scan_exposed(
-        &self,
-        permit: &Permit,
-        cve: &str,
-    ) -> Result<Vec<Exposed>, ScanError> {
-        let mut exposed: Vec<Exposed> = Vec::new();
-        for task in self.scan_list(permit).await? {
-            let Some(firmware) = &task.firmware else {
-                continue;
-            };
-            let hits = self.document::<Vec<Hit>>(HITS, &task.id).await?;
-            let hits = hits.map(|found| found.value).unwrap_or_default();
-            let mut hits = hits
-                .into_iter()
-                .filter(|hit| hit.cve.eq_ignore_ascii_case(cve));
-            let Some(hit) = hits.next() else { continue };
-            if let Some(package) = self.package(firmware).await? {
-                exposed.push(Exposed {
-                    package,
-                    task: task.id,
-                    hit,
-                });
-            }
-        }
-        Ok(exposed)
-    }
-
-    /// Tasks of whatever account that are done: for whoever matches them against new feeds.
-    ///
-    /// # Errors
-    /// Engine trouble.
-    pub async fn scan_all_done(&self) -> Result<Vec<ScanTask>, Fault> {
-        let mut all: Vec<ScanTask> = self.documents(super::TASK, "").await?;
-        all.retain(|task| task.state == ScanState::Done);
-        Ok(all)
-    }
-
-    /// Replaces what a scan found, after it was matched against new feeds; gives the ids of
-    /// vulnerabilities that were not among its own before.
-    ///
-    /// # Errors
-    /// Engine trouble.
-    pub async fn scan_matched(
-        &self,
-        id: &str,
-        found: super::Found,
-        hits: &[Hit],
-    ) -> Result<Vec<String>, Fault> {
-        let before = self.document::<Vec<Hit>>(HITS, id).await?;
-        let before = before.map(|found| found.value).unwrap_or_default();
-        let task = self
-            .scan_change(id, |task| task.found = Some(found.clone()))
-            .await?;
-        if task.is_none() {
-            return Ok(Vec::new());
-        }
-        self.hits_put(id, hits).await?;
-        let new = hits
-            .iter()
-            .filter(|hit| !before.iter().any(|old| old.cve == hit.cve));
-        Ok(new.map(|hit| hit.cve.clone()).collect())
-    }
-
-    pub(super) async fn hits_put(&self, id: &str, hits: &[Hit]) -> Result<(), Fault> {
-        let puts = vec![put(HITS, id.to_owned(), &hits, Expect::Anything)?];
-        self.document_put(puts).await.map(|_| ())
-    }
-
-    pub(super) async fn hits_remove(&self, id: &str) -> Result<(), Fault> {
-        let puts = vec![remove(HITS, id.to_owned(), Expect::Anything)];
-        self.document_put(puts).await.map(|_| ())
     }
 }
 

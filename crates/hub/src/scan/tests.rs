@@ -33,6 +33,14 @@ fn found(critical: u64) -> Found {
     }
 }
 
+fn outcome(found: Found, hits: &[Hit]) -> Outcome {
+    Outcome {
+        found,
+        hits: hits.to_vec(),
+        ..Outcome::default()
+    }
+}
+
 /// [FS-1] [FS-2] A task goes through its states to its report; its place in the line is the one it
 /// was given, and a run that was cut short is begun again.
 #[tokio::test]
@@ -67,7 +75,7 @@ async fn tasks_are_done_in_their_order() {
     writer.write(Bytes::from_static(b"{}")).await.unwrap();
     writer.finish().await.unwrap();
     let documents = BTreeMap::from([("json".to_owned(), "scan-x-json".to_owned())]);
-    hub.scan_done(&first.id, found(1), &[], documents)
+    hub.scan_done(&first.id, &outcome(found(1), &[]), documents)
         .await
         .unwrap();
     let shown = hub.scan_find(&permit, &first.id).await.unwrap();
@@ -288,7 +296,8 @@ async fn a_policy_holds_what_is_not_fit() {
         exploited: 1,
         ..Found::default()
     };
-    hub.scan_done(&task.id, bad, std::slice::from_ref(&hit), BTreeMap::new())
+    let outcome_bad = outcome(bad, std::slice::from_ref(&hit));
+    hub.scan_done(&task.id, &outcome_bad, BTreeMap::new())
         .await
         .unwrap();
     assert!(
@@ -305,7 +314,7 @@ async fn a_policy_holds_what_is_not_fit() {
         other => panic!("{other:?}"),
     }
     let exposed = hub.scan_exposed(&permit, "cve-2014-0160").await.unwrap();
-    assert_eq!((exposed.len(), &exposed[0].hit), (1, &hit));
+    assert_eq!((exposed.len(), &exposed[0].found), (1, &hit));
     assert!(
         hub.scan_exposed(&permit, "CVE-2014-0161")
             .await
@@ -334,11 +343,13 @@ async fn a_policy_holds_what_is_not_fit() {
     let new = hub
         .scan_matched(
             &task.id,
-            found(0),
-            &[Hit {
-                cve: "CVE-2026-1".into(),
-                ..hit
-            }],
+            &outcome(
+                found(0),
+                &[Hit {
+                    cve: "CVE-2026-1".into(),
+                    ..hit
+                }],
+            ),
         )
         .await
         .unwrap();

@@ -29,36 +29,65 @@ pub enum ImportFault {
     Unknown,
 }
 
-/// Adds the feed `reader` to the database; how many records it brought.
+/// What takes the records of a feed, one after the other.
+pub trait Sink {
+    /// A vulnerability.
+    fn add(&mut self, advisory: Advisory);
+    /// That one is being exploited, since that day.
+    fn exploited(&mut self, id: &str, since: &str);
+    /// How probable one's exploitation is.
+    fn probable(&mut self, id: &str, probability: f32);
+}
+
+impl Sink for Database {
+    fn add(&mut self, advisory: Advisory) {
+        Database::add(self, advisory);
+    }
+
+    fn exploited(&mut self, id: &str, since: &str) {
+        Database::exploited(self, id, since);
+    }
+
+    fn probable(&mut self, id: &str, probability: f32) {
+        Database::probable(self, id, probability);
+    }
+}
+
+impl Database {
+    /// Adds the feed `reader`; how many records it brought.
+    ///
+    /// # Errors
+    /// When it cannot be read to its end; what came before stays.
+    pub fn import(&mut self, name: &str, reader: impl Read) -> Result<usize, ImportFault> {
+        let source = import(self, name, reader)?;
+        let records = source.records;
+        self.sources.push(source);
+        Ok(records)
+    }
+}
+
+/// Gives the feed `reader` to `sink`; what it is and how many records it brought.
 ///
 /// # Errors
-/// When it cannot be read to its end; what came before stays.
-pub fn import(
-    database: &mut Database,
-    name: &str,
-    reader: impl Read,
-) -> Result<usize, ImportFault> {
+/// When it cannot be read to its end; what came before was given.
+pub fn import(sink: &mut impl Sink, name: &str, reader: impl Read) -> Result<Source, ImportFault> {
     let mut reader = BufReader::with_capacity(256 << 10, reader);
     if reader.fill_buf()?.starts_with(b"\x1f\x8b") {
         let reader = flate2::bufread::MultiGzDecoder::new(reader);
-        return plain(
-            database,
-            name,
-            &mut BufReader::with_capacity(256 << 10, reader),
-        );
+        return plain(sink, name, &mut BufReader::with_capacity(256 << 10, reader));
     }
-    plain(database, name, &mut reader)
+    plain(sink, name, &mut reader)
 }
 
 fn plain(
-    database: &mut Database,
+    sink: &mut dyn Sink,
     name: &str,
     reader: &mut impl BufRead,
-) -> Result<usize, ImportFault> {
+) -> Result<Source, ImportFault> {
     let start = reader.fill_buf()?;
     let first = start.iter().find(|b| !b.is_ascii_whitespace()).copied();
     let mut feed = Feed {
-        database,
+        sink,
         records: 0,
         date: String::new(),
     };
@@ -86,17 +115,15 @@ fn plain(
     if feed.records == 0 {
         return Err(ImportFault::Unknown);
     }
-    let (records, date) = (feed.records, std::mem::take(&mut feed.date));
-    database.sources.push(Source {
+    Ok(Source {
         name: name.to_owned(),
-        date,
-        records,
-    });
-    Ok(records)
+        date: feed.date,
+        records: feed.records,
+    })
 }
 
 struct Feed<'a> {
-    database: &'a mut Database,
+    sink: &'a mut dyn Sink,
     records: usize,
     date: String,
 }
@@ -111,7 +138,7 @@ impl Feed<'_> {
 
     fn add(&mut self, advisory: Option<Advisory>) {
         if let Some(advisory) = advisory {
-            self.database.add(advisory);
+            self.sink.add(advisory);
         }
         // What was rejected was read all the same.
         self.records += 1;
@@ -145,7 +172,7 @@ impl Feed<'_> {
                 && id.starts_with("CVE-")
                 && let Ok(probability) = probability.parse()
             {
-                self.database.probable(id, probability);
+                self.sink.probable(id, probability);
                 self.records += 1;
             } else {
                 return Err(ImportFault::Unknown);
@@ -189,6 +216,7 @@ fn curl<'a>(cell: &dyn Fn(&str) -> Option<&'a str>) -> Option<Advisory> {
             })
             .collect(),
         references: Vec::new(),
+        withdrawn: false,
     })
 }
 
@@ -260,7 +288,7 @@ fn take(feed: &mut Feed<'_>, value: serde_json::Value) -> serde_json::Result<()>
     let has = |key: &str| value.get(key).is_some();
     if has("cveID") {
         let record: Exploited = serde_json::from_value(value)?;
-        feed.database.exploited(&record.id, &record.since);
+        feed.sink.exploited(&record.id, &record.since);
         feed.records += 1;
     } else if has("containers") {
         feed.add(serde_json::from_value::<Cve5>(value)?.advisory());

@@ -71,7 +71,7 @@ impl Severity {
 }
 
 /// A CVSS score.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Score {
     /// The standard's version: 2.0, 3.0, 3.1, 4.0.
     pub version: Box<str>,

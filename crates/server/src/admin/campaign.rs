@@ -4,6 +4,7 @@ use super::{
     Answer,
     call::Call,
     error::{AdminError, ErrorView},
+    scan::ExceptionView,
     view::{parse_time, time},
 };
 use axum::{Json, extract::Path, http::StatusCode};
@@ -105,6 +106,11 @@ pub(super) struct CampaignView {
     state: String,
     /// Why it stopped by itself.
     why: Option<String>,
+    /// What of its package keeps it from beginning, where a policy does; left out in lists.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    held: Vec<String>,
+    /// The exception that let it begin all the same.
+    exception: Option<ExceptionView>,
     per_minute: Option<u32>,
     timeout_minutes: Option<u32>,
     start: Option<String>,
@@ -141,6 +147,8 @@ impl From<&Campaign> for CampaignView {
                 | CampaignState::Completed
                 | CampaignState::Canceled => None,
             },
+            held: Vec::new(),
+            exception: campaign.excepted.clone().map(ExceptionView::from),
             per_minute: campaign.rate,
             timeout_minutes: campaign.timeout,
             start: campaign.start.map(time),
@@ -162,6 +170,7 @@ impl From<&Seen> for CampaignView {
                 .map(|(state, count)| (state.name().to_owned(), *count))
                 .collect(),
             total: Some(seen.counts.values().sum()),
+            held: seen.held.clone(),
             ..Self::from(&seen.campaign)
         }
     }

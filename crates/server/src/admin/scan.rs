@@ -10,7 +10,7 @@ use crate::scanner::DOSSIER;
 use axum::{Json, extract::Path, http::StatusCode};
 use hub::{
     account::Permit,
-    scan::{Exception, Found, NewScan, Policy, Rules, ScanError, ScanTask, Verdict},
+    scan::{Exception, Found, Hit, NewScan, News, Policy, Rules, ScanError, ScanTask, Verdict},
 };
 use model::account::Resource;
 use scan::{
@@ -519,7 +519,8 @@ pub(super) async fn exposed(Path(cve): Path<String>, call: Call) -> Answer<Expos
     let mut items = Vec::new();
     for exposed in hub.scan_exposed(&permit, &cve).await? {
         let (count, names) = hub.version_runs(&exposed.package, DEVICES).await?;
-        let (package, hit) = (exposed.package, exposed.hit);
+        let (package, hit) = (exposed.package, exposed.found);
+        let severity = severity(&hit);
         items.push(ExposedView {
             firmware: package.id,
             name: package.name,
@@ -529,10 +530,7 @@ pub(super) async fn exposed(Path(cve): Path<String>, call: Call) -> Answer<Expos
             scan: exposed.task,
             component: hit.component,
             component_version: hit.version,
-            severity: SEVERITIES
-                .get(usize::from(hit.severity))
-                .copied()
-                .unwrap_or("notice"),
+            severity,
             exploited: hit.exploited,
             settled: hit.settled,
             devices: count,
@@ -551,14 +549,12 @@ pub(super) async fn exposed(Path(cve): Path<String>, call: Call) -> Answer<Expos
     responses((status = 200, body = RematchView), (status = "4XX", body = ErrorView)))]
 pub(super) async fn rematch(call: Call) -> Answer<RematchView> {
     let permit = allow(&call, "fss:RematchScans", true).await?;
-    let scanner = call.admin.scanner.clone();
-    let hub = &call.admin.hub;
+    let matched = call.admin.scanner.rematch(true).await?;
+    let own = matched
+        .into_iter()
+        .filter(|(task, _)| task.account == *permit.account());
     let (mut scans, mut items) = (0, Vec::new());
-    for task in hub.scan_list(&permit).await? {
-        if !task.documents.contains_key(DOSSIER) {
-            continue;
-        }
-        let new = scanner.again(&task).await?;
+    for (task, new) in own {
         scans += 1;
         if !new.is_empty() {
             items.push(RematchedView {
@@ -570,6 +566,150 @@ pub(super) async fn rematch(call: Call) -> Answer<RematchView> {
         }
     }
     Ok(Json(RematchView { scans, items }))
+}
+
+fn severity(hit: &Hit) -> &'static str {
+    let name = SEVERITIES.get(usize::from(hit.severity)).copied();
+    name.unwrap_or("notice")
+}
+
+/// A package that holds a component, and who runs it.
+#[derive(Serialize, ToSchema)]
+struct HoldingView {
+    firmware: String,
+    name: String,
+    product: Option<String>,
+    module: String,
+    version: String,
+    scan: String,
+    component_version: String,
+    /// How many devices reported this version last.
+    devices: u64,
+}
+
+/// Who runs a component.
+#[derive(Serialize, ToSchema)]
+pub(super) struct HoldingList {
+    component: String,
+    /// Devices in all.
+    devices: u64,
+    items: Vec<HoldingView>,
+}
+
+/// Which version of it.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct HoldingQuery {
+    version: Option<String>,
+}
+
+/// Tells which packages hold a component, and how many devices run them.
+#[utoipa::path(get, path = "/components/{component}", tag = "scan",
+    params(("component" = String, Path), HoldingQuery),
+    responses((status = 200, body = HoldingList), (status = "4XX", body = ErrorView)))]
+pub(super) async fn holding(Path(component): Path<String>, call: Call) -> Answer<HoldingList> {
+    let permit = allow(&call, "fss:QueryExposure", false).await?;
+    let query: HoldingQuery = call.query()?;
+    let hub = &call.admin.hub;
+    let mut items = Vec::new();
+    let found = hub.scan_holding(&permit, &component, query.version.as_deref());
+    for holding in found.await? {
+        let (devices, _) = hub.version_runs(&holding.package, 0).await?;
+        let package = holding.package;
+        items.push(HoldingView {
+            firmware: package.id,
+            name: package.name,
+            product: package.product.map(|key| key.to_string()),
+            module: package.module,
+            version: package.version,
+            scan: holding.task,
+            component_version: holding.found.version,
+            devices,
+        });
+    }
+    // A package that holds it twice is run once.
+    let once: BTreeMap<&str, u64> = items
+        .iter()
+        .map(|item| (item.firmware.as_str(), item.devices))
+        .collect();
+    Ok(Json(HoldingList {
+        component,
+        devices: once.values().sum(),
+        items,
+    }))
+}
+
+/// A vulnerability that became known.
+#[derive(Serialize, ToSchema)]
+struct KnownView {
+    cve: String,
+    severity: &'static str,
+    exploited: bool,
+    component: String,
+    component_version: String,
+}
+
+/// Vulnerabilities of a package that became known after it was scanned.
+#[derive(Serialize, ToSchema)]
+struct NewsView {
+    at: String,
+    firmware: String,
+    /// None when the package is not there any more.
+    name: Option<String>,
+    product: Option<String>,
+    module: Option<String>,
+    version: Option<String>,
+    scan: String,
+    /// How many vulnerabilities.
+    count: u64,
+    /// The worst of them.
+    vulnerabilities: Vec<KnownView>,
+    /// How many devices run it and were told of as facts; none while that is being done.
+    devices: Option<u64>,
+}
+
+/// What became known, newest first.
+#[derive(Serialize, ToSchema)]
+pub(super) struct NewsList {
+    items: Vec<NewsView>,
+}
+
+fn news_view(news: News, package: Option<&hub::ota::Package>) -> NewsView {
+    NewsView {
+        at: time(news.at),
+        firmware: news.firmware,
+        name: package.map(|package| package.name.clone()),
+        product: package.and_then(|package| package.product.as_ref().map(ToString::to_string)),
+        module: package.map(|package| package.module.clone()),
+        version: package.map(|package| package.version.clone()),
+        scan: news.task,
+        count: news.count,
+        vulnerabilities: news
+            .hits
+            .into_iter()
+            .map(|hit| KnownView {
+                severity: severity(&hit),
+                cve: hit.cve,
+                exploited: hit.exploited,
+                component: hit.component,
+                component_version: hit.version,
+            })
+            .collect(),
+        devices: news.devices,
+    }
+}
+
+/// Tells which packages turned out to be exposed after they were scanned, as feeds came.
+#[utoipa::path(get, path = "/scan-news", tag = "scan",
+    responses((status = 200, body = NewsList), (status = "4XX", body = ErrorView)))]
+pub(super) async fn news(call: Call) -> Answer<NewsList> {
+    let permit = allow(&call, "fss:QueryExposure", false).await?;
+    let all = call.admin.hub.scan_news(&permit).await?.into_iter();
+    let items = all.map(|(news, package)| news_view(news, package.as_ref()));
+    Ok(Json(NewsList {
+        items: items.collect(),
+    }))
 }
 
 impl From<ScanError> for AdminError {

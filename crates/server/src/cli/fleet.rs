@@ -5,8 +5,8 @@ use super::{
     ask::confirm,
     table::{card, table},
 };
+use crate::feeds;
 use clap::Subcommand;
-use scan::vulns::{Database, import::import};
 use serde_json::{Value, json};
 use std::{
     fs::{self, File},
@@ -21,6 +21,17 @@ pub(super) enum Fleet {
         /// Its number.
         cve: String,
     },
+    /// Say which firmware holds a component, and how many devices run it.
+    #[command(after_help = "Example:\n  muster fleet component openssl --version 1.0.1f")]
+    Component {
+        /// Its name, as reports tell it.
+        component: String,
+        /// This version of it alone.
+        #[arg(long)]
+        version: Option<String>,
+    },
+    /// List what became known of firmware after it was scanned, newest first.
+    News,
     /// List scans.
     Scans,
     /// Have the server scan a file.
@@ -129,9 +140,10 @@ pub(super) enum Vulns {
     #[command(after_help = "\
 Examples:
   muster vulns import nvdcve-2.0-2025.json.gz known_exploited_vulnerabilities.json
-  muster fleet rematch
+  muster fleet news
 
-A feed replaces the one of the same name; of one CVE, what comes later by the order of names counts.")]
+A feed replaces the one of the same name; of one CVE, what comes later by the order of names counts.
+A server of this data folder matches what its scans found with them by itself.")]
     Import {
         /// The files.
         #[arg(required = true)]
@@ -217,6 +229,49 @@ pub(super) fn run(desk: &mut Desk, command: Fleet) -> Result<(), Failure> {
                     }
                 }
                 text
+            })
+        }
+        Fleet::Component { component, version } => {
+            let query: Vec<_> = version
+                .map(|version| ("version", version))
+                .into_iter()
+                .collect();
+            let told = client.get(&["components", &component], &query)?;
+            desk.show(&told, |told| {
+                let columns = [
+                    ("FIRMWARE", "firmware"),
+                    ("NAME", "name"),
+                    ("PRODUCT", "product"),
+                    ("VERSION", "version"),
+                    ("ITS VERSION", "component_version"),
+                    ("DEVICES", "devices"),
+                ];
+                table(items(told), &columns)
+            })
+        }
+        Fleet::News => {
+            let told = client.get(&["scan-news"], &[])?;
+            desk.show(&told, |told| {
+                let rows: Vec<Value> = items(told)
+                    .iter()
+                    .map(|item| {
+                        let mut item = item.clone();
+                        item["worst"] = item["vulnerabilities"][0]["cve"].clone();
+                        item["severity"] = item["vulnerabilities"][0]["severity"].clone();
+                        item
+                    })
+                    .collect();
+                let columns = [
+                    ("AT", "at"),
+                    ("FIRMWARE", "firmware"),
+                    ("PRODUCT", "product"),
+                    ("VERSION", "version"),
+                    ("NEW", "count"),
+                    ("THE WORST", "worst"),
+                    ("SEVERITY", "severity"),
+                    ("DEVICES", "devices"),
+                ];
+                table(&rows, &columns)
             })
         }
         Fleet::Scans => {
@@ -362,40 +417,35 @@ pub(super) fn run_vulns(desk: &mut Desk, command: Vulns) -> Result<(), Failure> 
     let failed =
         |path: &Path, why: String| Failure::new(REFUSED, format!("{}: {why}", path.display()), "");
     match command {
-        Vulns::Import { feeds } => {
-            fs::create_dir_all(&folder).map_err(|error| failed(&folder, error.to_string()))?;
+        Vulns::Import { feeds: named } => {
             let mut taken = Vec::new();
-            for feed in feeds {
+            for feed in named {
                 let name = feed
                     .file_name()
                     .unwrap_or_default()
                     .to_string_lossy()
                     .into_owned();
-                if !super::scan::is_feed(&name) {
-                    let why = "a feed's name ends with .json, .ndjson, .csv, .tsv or .gz".into();
-                    return Err(failed(&feed, why));
-                }
-                // Read whole before it is taken: a scan must not stumble over half a feed.
-                let mut database = Database::default();
                 let file = File::open(&feed).map_err(|error| failed(&feed, error.to_string()))?;
-                import(&mut database, &name, file)
-                    .map_err(|error| failed(&feed, error.to_string()))?;
-                let part = folder.join(format!("{name}.part"));
-                fs::copy(&feed, &part)
-                    .and_then(|_| File::open(&part)?.sync_all())
-                    .and_then(|()| fs::rename(&part, folder.join(&name)))
-                    .map_err(|error| failed(&part, error.to_string()))?;
-                taken.extend(database.sources);
+                taken.push(feeds::take(&folder, &name, file).map_err(|why| failed(&feed, why))?);
             }
             sources(desk, &taken)
         }
         Vulns::List => {
-            let database = super::scan::feeds_of(&folder)?;
-            sources(desk, &database.sources)
+            let folders: Vec<PathBuf> = folder.is_dir().then_some(folder).into_iter().collect();
+            let shelf = feeds::open(&folders);
+            let shelf = shelf.map_err(|why| Failure::new(REFUSED, why, "import the feed anew"))?;
+            sources(desk, &shelf.sources())
         }
         Vulns::Remove { feed } => {
-            let path = folder.join(Path::new(&feed).file_name().unwrap_or_default());
-            fs::remove_file(&path).map_err(|error| failed(&path, error.to_string()))?;
+            let removed = feeds::remove(&folder, &feed);
+            if !removed.map_err(|why| failed(&folder, why))? {
+                let text = format!("there is no feed {feed}");
+                return Err(Failure::new(
+                    REFUSED,
+                    text,
+                    "`muster vulns list` names them",
+                ));
+            }
             desk.show(&json!({"removed": feed}), |_| "Removed.\n".into())
         }
     }

@@ -19,13 +19,13 @@ use scan::{
     render::{Format, Language, render},
     report::{Options, Step, scan_told},
     rules::Level,
-    vulns::{Database, import::import},
 };
 use serde_json::{Value, json};
 
 use super::{Desk, Failure, REFUSED, table::table};
 use crate::{
     engine::WallClock,
+    feeds,
     inspect::{self, GRACE},
 };
 
@@ -192,10 +192,7 @@ fn work(order: &Scan) -> Result<Dossier, Failure> {
     limit(Resource::Fsize, 0)?;
     limit(Resource::Core, 0)?;
     let until = Instant::now() + Duration::from_secs(order.timeout);
-    let mut database = Database::default();
-    for path in &order.vulns {
-        feeds(&mut database, path)?;
-    }
+    let shelf = feeds::open(&order.vulns).map_err(|why| refused(why, "import the feed anew"))?;
     let bytes = match order.image.as_os_str() == "-" {
         true => given(order.memory << 19)?,
         false => image(&order.image, order.memory << 19)?,
@@ -205,7 +202,7 @@ fn work(order: &Scan) -> Result<Dossier, Failure> {
     if order.again {
         let dossier: Dossier = serde_json::from_slice(&bytes)
             .map_err(|error| refused(format!("reading the dossier: {error}"), ""))?;
-        return Ok(dossier.matched(&database));
+        return Ok(dossier.matched(&shelf));
     }
     let name = match &order.name {
         Some(name) => name.as_str().into(),
@@ -221,7 +218,7 @@ fn work(order: &Scan) -> Result<Dossier, Failure> {
             file: memory / 4,
             ..Limits::default()
         },
-        database: &database,
+        database: &shelf,
         level: order.level.map(|level| match level {
             2 => Level::Two,
             _ => Level::Three,
@@ -230,44 +227,7 @@ fn work(order: &Scan) -> Result<Dossier, Failure> {
     };
     let stop = || Instant::now() > until;
     let found = scan_told(&name, bytes.into(), &options, &stop, &tell);
-    Ok(Dossier::of(&name, &found, &database, options.level))
-}
-
-/// Whether a file of this name is taken for a feed.
-pub(super) fn is_feed(name: &str) -> bool {
-    [".json", ".ndjson", ".csv", ".tsv", ".gz"]
-        .iter()
-        .any(|end| name.ends_with(end))
-}
-
-/// The feeds of a folder; none when it is not there.
-pub(super) fn feeds_of(folder: &Path) -> Result<Database, Failure> {
-    let mut database = Database::default();
-    if folder.is_dir() {
-        feeds(&mut database, folder)?;
-    }
-    Ok(database)
-}
-
-/// Reads a feed, or every file of a folder in the order of their names.
-fn feeds(database: &mut Database, path: &Path) -> Result<(), Failure> {
-    let wrong = |path: &Path, why: String| refused(format!("{}: {why}", path.display()), "");
-    let mut files = vec![path.to_path_buf()];
-    if path.is_dir() {
-        let entries = fs::read_dir(path).map_err(|error| wrong(path, error.to_string()))?;
-        files = entries.flatten().map(|entry| entry.path()).collect();
-        files.retain(|file| file.is_file() && is_feed(&file.to_string_lossy()));
-        files.sort();
-    }
-    for file in files {
-        let reader = File::open(&file).map_err(|error| wrong(&file, error.to_string()))?;
-        let name = file
-            .file_name()
-            .map(|name| name.to_string_lossy().into_owned())
-            .unwrap_or_default();
-        import(database, &name, reader).map_err(|error| wrong(&file, error.to_string()))?;
-    }
-    Ok(())
+    Ok(Dossier::of(&name, &found, options.level))
 }
 
 /// Tells whoever started this process how far it is.

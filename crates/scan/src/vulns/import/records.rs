@@ -208,7 +208,7 @@ impl Nvd2 {
         let cve = self.cve;
         let id = cve.id.or(self.id)?;
         if cve.vuln_status == "Rejected" {
-            return None;
+            return Some(Advisory::withdrawn(&id));
         }
         let metrics = &cve.metrics;
         let score = [&metrics.v31, &metrics.v30, &metrics.v40, &metrics.v2]
@@ -244,6 +244,7 @@ impl Nvd2 {
             word: cve.vendor_severity.as_deref().and_then(Severity::of_word),
             criteria,
             references: references(cve.references),
+            withdrawn: false,
         })
     }
 }
@@ -366,7 +367,7 @@ impl Nvd1 {
     pub(super) fn advisory(self) -> Option<Advisory> {
         let description = english(&self.cve.description.list);
         if description.starts_with("** REJECT **") {
-            return None;
+            return Some(Advisory::withdrawn(&self.cve.meta.id));
         }
         let mut criteria = Vec::new();
         for node in self.configurations.nodes {
@@ -399,6 +400,7 @@ impl Nvd1 {
                     })
                     .collect(),
             ),
+            withdrawn: false,
         })
     }
 }
@@ -557,7 +559,7 @@ impl Cve5Affected {
 impl Cve5 {
     pub(super) fn advisory(self) -> Option<Advisory> {
         if self.meta.state == "REJECTED" {
-            return None;
+            return Some(Advisory::withdrawn(&self.meta.cve_id));
         }
         let all = || std::iter::once(&self.containers.cna).chain(&self.containers.adp);
         let metrics = || all().flat_map(|c| &c.metrics);
@@ -598,6 +600,7 @@ impl Cve5 {
             word,
             criteria,
             references: references(self.containers.cna.references),
+            withdrawn: false,
         })
     }
 }
@@ -656,14 +659,15 @@ struct OsvEvent {
 
 impl Osv {
     pub(super) fn advisory(self) -> Option<Advisory> {
-        if self.withdrawn.is_some() {
-            return None;
-        }
         let id = self
             .aliases
             .iter()
             .find(|a| a.starts_with("CVE-"))
             .unwrap_or(&self.id);
+        if self.withdrawn.is_some() {
+            // The number stays, where it is another's: this is only one who spoke of it.
+            return (id == &self.id).then(|| Advisory::withdrawn(id));
+        }
         let mut criteria = Vec::new();
         for affected in &self.affected {
             let Some(package) = &affected.package else {
@@ -729,6 +733,7 @@ impl Osv {
             word: None,
             criteria,
             references: Vec::new(),
+            withdrawn: false,
         })
     }
 }
