@@ -4,3 +4,4 @@ pub mod acs3;
 pub mod aksign;
 pub mod query;
 pub mod rpc;
+pub mod sigv4;

@@ -10,7 +10,7 @@ mod print;
 mod source;
 
 pub use check::{Problem, Problems};
-pub use engine::{Engine, Postgres};
+pub use engine::{Bucket, Engine, Postgres};
 pub use source::{Choices, Loaded};
 
 use hub::limits::Limits;
@@ -33,6 +33,8 @@ pub struct Config {
     pub store: Engine,
     /// How a PostgreSQL database is used.
     pub postgres: Postgres,
+    /// Where files are kept, when that is not the data folder.
+    pub bucket: Bucket,
     /// The sockets.
     pub listen: Listen,
     /// Certificates and versions.
@@ -441,6 +443,7 @@ impl Default for Config {
             node: "muster".into(),
             store: Engine::Embedded,
             postgres: Postgres::default(),
+            bucket: Bucket::default(),
             listen: Listen {
                 mqtt: on(1883),
                 mqtts: on(8883),

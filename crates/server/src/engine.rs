@@ -1,7 +1,10 @@
 //! What stands behind the ports: the engine that the configuration names, and time and chance of
 //! the real world.
 
-use crate::config::{Config, Engine};
+use crate::{
+    bucket::Bucket,
+    config::{Config, Engine},
+};
 use model::{
     error::Fault,
     id::{NodeId, Time},
@@ -10,6 +13,7 @@ use model::{
 use postgres::{Address, Registry};
 use std::{
     path::Path,
+    sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 use store::{Options, Rows, Store};
@@ -42,7 +46,14 @@ pub(crate) async fn open(config: &Config) -> Result<Store, Fault> {
         }
     };
     let opened = opening.await;
-    opened.map_err(|error| Fault::lasting(format!("opening the store: {error}")))?
+    let opened = opened.map_err(|error| Fault::lasting(format!("opening the store: {error}")))?;
+    let mut store = opened?;
+    let former = store.blobs.clone();
+    if let Some(bucket) = Bucket::of(&config.bucket, Arc::new(WallClock), former)? {
+        tokio::spawn(bucket.look());
+        store.blobs = Arc::new(bucket);
+    }
+    Ok(store)
 }
 
 /// The database that the configuration names, and how it is to be used.

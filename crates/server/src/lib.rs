@@ -8,6 +8,7 @@
 
 mod admin;
 mod backup;
+mod bucket;
 pub mod cli;
 pub mod config;
 mod doctor;

@@ -100,6 +100,12 @@ pub(super) fn advice(key: &str) -> &'static str {
         }
         "postgres.password_file" => "write the path of a file that holds the password, in quotes",
         "postgres.timeout" => "write at least 100 milliseconds, such as 10000",
+        "bucket.url" => {
+            "write scheme, host and bucket, such as \"https://s3.example.com/firmware\""
+        }
+        "bucket.region" | "bucket.key_id" => "write a name, in quotes",
+        "bucket.secret_file" => "write the path of a file that holds the key's secret, in quotes",
+        "bucket.timeout" => "write at least 100 milliseconds, such as 30000",
         "node" => "write a name of 1 to 64 letters, digits, '_' or '-', in quotes",
         "tls.min_version" => {
             "write \"1.2\", or \"1.0\" or \"1.1\" for devices that know nothing newer, in quotes"
@@ -211,6 +217,7 @@ pub(super) fn check(loaded: &Loaded, choices: &Choices) -> Vec<Problem> {
     master_key(&mut check, choices);
     pkcs11(&mut check);
     database(&mut check, choices);
+    bucket(&mut check);
     limits(&mut check);
     if config.ready.drain > 600_000 {
         check.mend(
@@ -492,6 +499,41 @@ fn database(check: &mut Check<'_>, choices: &Choices) {
     }
     if postgres.timeout < 100 {
         check.wrong("postgres.timeout", "is less than at least 100 milliseconds");
+    }
+}
+
+fn bucket(check: &mut Check<'_>) {
+    let bucket = check.loaded.config.bucket.clone();
+    if bucket.timeout < 100 {
+        check.wrong("bucket.timeout", "is less than at least 100 milliseconds");
+    }
+    if let Some(file) = &bucket.secret_file {
+        check.file("bucket.secret_file", file);
+    }
+    let Some(url) = &bucket.url else { return };
+    let rest = url
+        .strip_prefix("https://")
+        .or_else(|| url.strip_prefix("http://"));
+    let Some(rest) = rest else {
+        check.wrong("bucket.url", "does not begin with http:// or https://");
+        return;
+    };
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._/".contains(&b);
+    let named = rest.split_once('/').is_some_and(|(host, path)| {
+        let path = path.trim_end_matches('/');
+        !host.is_empty() && !path.is_empty() && path.bytes().all(plain)
+    });
+    if !named || url.parse::<hyper::Uri>().is_err() {
+        check.wrong(
+            "bucket.url",
+            "names no bucket, of letters, digits, '-', '.' and '_'",
+        );
+    }
+    if bucket.key_id.as_deref().is_none_or(str::is_empty) {
+        check.wrong("bucket.key_id", "is not set, and bucket.url is");
+    }
+    if bucket.secret_file.is_none() {
+        check.wrong("bucket.secret_file", "is not set, and bucket.url is");
     }
 }
 

@@ -75,9 +75,61 @@ impl Default for Postgres {
     }
 }
 
+/// An object store of the S3 kind that keeps files instead of the data folder.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Bucket {
+    /// Its address with the bucket, and what the names of all files begin with:
+    /// `https://s3.example/bucket/folder`. Files are in the data folder when it is not set.
+    pub url: Option<String>,
+    /// The region that signatures name.
+    pub region: String,
+    /// The id of the access key.
+    pub key_id: Option<String>,
+    /// A file that holds the key's secret; a line end behind it does not count.
+    pub secret_file: Option<PathBuf>,
+    /// How long one call may take, in milliseconds.
+    pub timeout: u64,
+}
+
+impl Default for Bucket {
+    fn default() -> Self {
+        Self {
+            url: None,
+            region: "us-east-1".into(),
+            key_id: None,
+            secret_file: None,
+            timeout: 30_000,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::{Choices, Config};
+
+    #[test]
+    fn a_bucket_needs_an_address_and_a_key() {
+        for (sets, told) in [
+            (&["bucket.url=s3://files"][..], "http:// or https://"),
+            (&["bucket.url=https://s3.example"], "names no bucket"),
+            (&["bucket.url=https://s3.example/a?b"], "names no bucket"),
+            (&["bucket.url=https://s3.example/a"], "bucket.key_id"),
+            (
+                &["bucket.url=https://s3.example/a", "bucket.key_id=me"],
+                "bucket.secret_file",
+            ),
+            (&["bucket.secret_file=/nowhere"], "cannot be read"),
+            (&["bucket.timeout=5"], "bucket.timeout"),
+        ] {
+            let mut choices = Choices::default();
+            for set in sets {
+                choices.set(set).unwrap();
+            }
+            let problems = Config::load(&choices).unwrap_err().to_string();
+            assert!(problems.contains(told), "{sets:?}: {problems}");
+        }
+    }
 
     /// One line takes the other engine; its password is shown nowhere.
     #[test]
