@@ -9,8 +9,12 @@ use crate::{
 };
 use credential::{
     Secret,
+    crypto::{
+        digest::Hash,
+        ecb::{Cipher, Direction},
+    },
     id2::{
-        SoftKey,
+        KeyError, SoftKey,
         device::{self, Form, Fresh},
         otp::{self, Session, Token},
     },
@@ -20,7 +24,15 @@ use model::{
     id::{ProductKey, Time},
     product::DynamicRegistration,
 };
-use std::{collections::BTreeSet, io::BufReader, sync::Arc};
+use parking_lot::Mutex;
+use std::{
+    collections::BTreeSet,
+    io::BufReader,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 struct Bench {
     stage: Stage,
@@ -357,4 +369,126 @@ async fn identities_go_with_their_product() {
     }
     let gone = hub.id2_challenge(&bench.permit, &id).await;
     assert!(matches!(gone, Err(Id2Error::BadProductPart)));
+}
+
+/// A token that keeps what it wraps, and may be away.
+#[derive(Default)]
+struct Drawer {
+    away: AtomicBool,
+    keys: Mutex<Vec<Name>>,
+    wrapped: Mutex<Vec<Secret>>,
+}
+
+impl Drawer {
+    fn there(&self) -> Result<(), KeyError> {
+        match self.away.load(Ordering::Relaxed) {
+            true => Err(KeyError::Communication),
+            false => Ok(()),
+        }
+    }
+}
+
+impl Keeper for Drawer {
+    fn has(&self, name: &Name) -> Result<bool, KeyError> {
+        self.there()?;
+        Ok(self.keys.lock().contains(name))
+    }
+
+    fn make(&self, name: &Name) -> Result<(), KeyError> {
+        self.there()?;
+        self.keys.lock().push(*name);
+        Ok(())
+    }
+
+    fn wrap(&self, name: &Name, bytes: &Secret) -> Result<Vec<u8>, KeyError> {
+        match self.has(name)? {
+            true => {
+                let mut wrapped = self.wrapped.lock();
+                wrapped.push(Secret::new(bytes.expose().to_vec()));
+                Ok(vec![wrapped.len() as u8])
+            }
+            false => Err(KeyError::Failed),
+        }
+    }
+
+    fn unwrap(&self, name: &Name, wrapped: &[u8]) -> Result<Secret, KeyError> {
+        let all = self.wrapped.lock();
+        match (self.has(name)?, wrapped) {
+            (true, [n]) => Ok(Secret::new(all[usize::from(*n) - 1].expose().to_vec())),
+            _ => Err(KeyError::Failed),
+        }
+    }
+
+    fn blocks(
+        &self,
+        name: &Name,
+        wrapped: &[u8],
+        cipher: Cipher,
+        direction: Direction,
+        data: &mut [u8],
+    ) -> Result<(), KeyError> {
+        let key = self.unwrap(name, wrapped)?;
+        Ok(cipher.blocks(key.expose(), direction, data)?)
+    }
+
+    fn sign_rsa(&self, _: &Name, _: &[u8], _: Hash, _: &[u8]) -> Result<Vec<u8>, KeyError> {
+        Err(KeyError::NotSupported)
+    }
+}
+
+/// [ID-5] [ID-9] The wrapping key is made once, whenever the token is there; while it is away nothing
+/// is issued or counted, and nobody is proven; a token that lost the key gets no new one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrapping_key_is_made_once() {
+    let bench = Bench::set(10).await;
+    let hub = bench.hub();
+    let change = Change {
+        keys: Some(Keys::Token),
+        ..Change::default()
+    };
+    let set = hub.id2_set(&bench.permit, &bench.product, &change);
+    assert!(matches!(set.await, Err(Id2Error::BadRequest(_))));
+    let drawer = Arc::new(Drawer::default());
+    hub.id2_keeper(drawer.clone());
+    let set = hub.id2_set(&bench.permit, &bench.product, &change);
+    set.await.unwrap();
+    let token = bench.token().await;
+    let session = Session::new([7; 16]);
+    let code = ask(&token, &session, b"chip");
+    let passing = |error: &Id2Error| matches!(error, Id2Error::Fault(fault) if fault.retry);
+
+    drawer.away.store(true, Ordering::Relaxed);
+    for _ in 0..2 {
+        let given = hub.id2_otp(&bench.permit, &code).await;
+        assert!(given.is_err_and(|error| passing(&error)));
+    }
+    assert_eq!(hub.id2_wrapping().await.unwrap(), None);
+    let setting = hub.id2_setting(&bench.permit, &bench.product).await;
+    assert_eq!(setting.unwrap().issued, 0);
+    drawer.away.store(false, Ordering::Relaxed);
+    let given = hub.id2_otp(&bench.permit, &code).await.unwrap();
+    let (id, key) = otp::load(KeyType::Aes128, &session, &given.data).unwrap();
+    let name = hub.id2_wrapping().await.unwrap();
+    assert_eq!(*drawer.keys.lock(), Vec::from_iter(name));
+    assert_eq!(bench.rows().await[0].keys(), Keys::Token);
+
+    let code = stamped(&id, &key, hub.now());
+    let shown = Shown {
+        product: &bench.product,
+        id,
+        code: &code,
+        extra: None,
+    };
+    drawer.away.store(true, Ordering::Relaxed);
+    let told = hub.id2_verify(&bench.permit, shown).await;
+    assert!(told.is_err_and(|error| passing(&error)));
+    // A code that could not be judged is not used up.
+    drawer.away.store(false, Ordering::Relaxed);
+    hub.id2_verify(&bench.permit, shown).await.unwrap();
+
+    drawer.keys.lock().clear();
+    let code = ask(&token, &session, b"another chip");
+    let told = hub.id2_otp(&bench.permit, &code).await;
+    assert!(matches!(told, Err(Id2Error::Fault(fault)) if !fault.retry));
+    assert!(drawer.keys.lock().is_empty());
 }
