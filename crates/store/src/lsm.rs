@@ -45,7 +45,7 @@ const TABLES: usize = 25;
 /// What a keyspace gathers in memory before it becomes a table. fjall counts keys and values; the
 /// nodes of its skip list take as much again. More would make a server grow for hours that has
 /// little to do, and spare a busy one few merges.
-const MEMTABLE_BYTES: u64 = 4 << 20;
+const MEMTABLE_BYTES: u64 = 2 << 20;
 /// A file in a tree whose log was set aside, until the readers' positions are forgotten.
 const LOGLESS: &str = "log-set-aside";
 
