@@ -22,6 +22,7 @@ pub mod history;
 pub mod id2;
 pub mod limits;
 pub mod link;
+pub mod mail;
 pub mod message;
 pub mod metrics;
 pub mod ota;
@@ -73,6 +74,7 @@ pub struct Hub {
     pub(crate) riders: rider::Riders,
     pub(crate) id2: id2::Desk,
     pub(crate) scan_news: tokio::sync::Notify,
+    pub(crate) mail_news: tokio::sync::Notify,
     sessions: AtomicU64,
 }
 
@@ -128,6 +130,7 @@ impl Hub {
             riders: rider::Riders::default(),
             id2: id2::Desk::default(),
             scan_news: tokio::sync::Notify::new(),
+            mail_news: tokio::sync::Notify::new(),
             sessions: AtomicU64::new(u64::from_be_bytes(first)),
         };
         hub.audit_open().await?;

@@ -17,6 +17,7 @@ use crate::{
     Hub,
     account::Permit,
     document::{TRIES, busy, put, remove},
+    mail::{mail_put, mail_remove},
 };
 use model::{
     error::{Fault, OtaError},
@@ -576,8 +577,10 @@ impl Hub {
     /// The line goes on, and the file is not needed any more.
     async fn scan_over(&self, task: Option<&ScanTask>) -> Result<(), Fault> {
         let Some(task) = task else { return Ok(()) };
-        let away = vec![remove(LINE, place(task.number), Expect::Anything)];
-        self.document_put(away).await?;
+        let mut puts = vec![remove(LINE, place(task.number), Expect::Anything)];
+        puts.extend(mail_put(task, self.now())?);
+        self.document_put(puts).await?;
+        self.mail_news.notify_one();
         // A package keeps its file.
         if let (Some(image), None) = (&task.image, &task.firmware) {
             self.ports.blobs.remove(image).await?;
@@ -589,6 +592,7 @@ impl Hub {
         let mut puts = vec![
             remove(TASK, task.id.clone(), Expect::Anything),
             remove(LINE, place(task.number), Expect::Anything),
+            mail_remove(&task.id),
         ];
         if !matches!(
             task.state,

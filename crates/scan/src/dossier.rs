@@ -1,6 +1,8 @@
 //! All of a scan that is kept: the report of document 000 and what stands beside it. Everything that
 //! people and programs are shown is made of it, so that nothing need be unpacked again.
 
+pub(crate) mod statements;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use credential::crypto::digest::Hash;

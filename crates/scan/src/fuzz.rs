@@ -70,6 +70,16 @@ pub fn scan_stored(data: &[u8]) {
     }
 }
 
+/// Reads `data` as a database of rpm, of each kind.
+pub fn scan_rpm(data: &[u8]) {
+    crate::identify::rpm::fuzz(data);
+}
+
+/// Reads `data` as an OpenVEX document.
+pub fn scan_vex(data: &[u8]) {
+    crate::dossier::statements::fuzz(data);
+}
+
 /// Reads `data` as an ELF file and as a binary with banners.
 pub fn scan_elf(data: &[u8]) {
     _ = crate::elf::Elf::read(data);
@@ -134,6 +144,82 @@ mod tests {
             "\u{665}\n5",
         ] {
             scan_version(text.as_bytes());
+        }
+    }
+
+    /// A database of rpm's and a document of judgements, with bytes changed at random.
+    #[test]
+    fn damaged_databases_and_judgements() {
+        let mut state = 0x1234_5678_u32;
+        let mut random = move |below: usize| {
+            state ^= state << 13;
+            state ^= state >> 17;
+            state ^= state << 5;
+            state as usize % below.max(1)
+        };
+        // One page of SQLite whose only row is the table's own, and another with a header of rpm.
+        let mut header = vec![
+            0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 3, 0xe8, 0, 0, 0, 6, 0, 0, 0, 0, 0, 0, 0, 1,
+        ];
+        header.extend_from_slice(b"a\0");
+        let mut sqlite = vec![0; 1024];
+        sqlite[..18].copy_from_slice(b"SQLite format 3\0\x02\0");
+        sqlite[100..112].copy_from_slice(&[13, 0, 0, 0, 1, 1, 0xc8, 0, 1, 0xc8, 0, 0]);
+        let row = b"\x19\x01\x06\x17\x1d\x1d\x01\x0dtablePackagesPackages\x02";
+        sqlite[456..456 + row.len()].copy_from_slice(row);
+        sqlite[512..522].copy_from_slice(&[13, 0, 0, 0, 1, 1, 0xc0, 0, 1, 0xc0]);
+        sqlite[960..965].copy_from_slice(&[29, 1, 3, 0, 64]);
+        sqlite[965..991].copy_from_slice(&header);
+        let mut berkeley = vec![0; 1536];
+        berkeley[12..16].copy_from_slice(&0x0006_1561_u32.to_le_bytes());
+        berkeley[20..24].copy_from_slice(&512_u32.to_le_bytes());
+        berkeley[512 + 20] = 2;
+        berkeley[512 + 25] = 13;
+        berkeley[512 + 26..512 + 30].copy_from_slice(&[0xf0, 1, 0xe0, 1]);
+        berkeley[512 + 0x1e0] = 3;
+        berkeley[512 + 0x1e4] = 2;
+        berkeley[512 + 0x1e8] = 26;
+        berkeley[1024 + 22] = 26;
+        berkeley[1024 + 25] = 7;
+        berkeley[1050..1076].copy_from_slice(&header);
+        let mut ndb = vec![0; 4096 + 64];
+        ndb[..4].copy_from_slice(b"RpmP");
+        ndb[12] = 1;
+        for slot in (32..4096).step_by(16) {
+            ndb[slot..slot + 4].copy_from_slice(b"Slot");
+        }
+        ndb[36] = 1;
+        ndb[40..42].copy_from_slice(&256_u16.to_le_bytes());
+        ndb[4096..4101].copy_from_slice(b"BlbS\x01");
+        ndb[4108] = 26;
+        ndb[4112..4138].copy_from_slice(&header);
+        let vex = br#"{"author":"a","timestamp":"2026-01-01T00:00:00Z","statements":[{"vulnerability":{"name":"CVE-1-1"},"status":"fixed","products":[{"subcomponents":[{"@id":"pkg:generic/a@1"}]}]}]}"#;
+        let alpine = b"---\ndistroversion: v3.11\npackages:\n  - pkg:\n      name: a\n      secfixes:\n        1-r0:\n          - CVE-1-1\n";
+        let tracker =
+            br#"{"a":{"CVE-1-1":{"releases":{"sid":{"status":"open","urgency":"low"}}}}}"#;
+        for _ in 0..2_000 {
+            for sample in [&sqlite, &berkeley, &ndb, &header] {
+                let mut bad = sample.clone();
+                for _ in 0..3 {
+                    let at = random(bad.len());
+                    bad[at] = random(256) as u8;
+                }
+                if random(4) == 0 {
+                    bad.truncate(random(sample.len()));
+                }
+                scan_rpm(&bad);
+            }
+            for (sample, read) in [
+                (&vex[..], scan_vex as fn(&[u8])),
+                (&alpine[..], scan_feed),
+                (&tracker[..], scan_feed),
+            ] {
+                let mut bad = sample.to_vec();
+                let at = random(bad.len());
+                bad[at] = random(256) as u8;
+                bad.truncate(random(sample.len() * 2));
+                read(&bad);
+            }
         }
     }
 

@@ -6,6 +6,7 @@
 
 pub mod component;
 mod packages;
+pub(crate) mod rpm;
 mod rules;
 
 use std::sync::OnceLock;
@@ -13,7 +14,7 @@ use std::sync::OnceLock;
 use aho_corasick::AhoCorasick;
 use regex::bytes::Regex;
 
-pub use component::{Component, Confidence, Evidence, Method};
+pub use component::{Component, Confidence, Evidence, Method, Packaged};
 use rules::{RULES, Rule};
 
 use crate::{
@@ -66,7 +67,29 @@ pub fn identify(image: &Unpacked) -> Vec<Component> {
             }
         }
     }
+    if let Some(release) = packages::distribution(image) {
+        of_distribution(&release, &mut found);
+    }
     merge(found)
+}
+
+/// Tells packages of which distribution they are, under whose name for them its advisories stand.
+fn of_distribution(release: &str, found: &mut [Component]) {
+    let manager = if release.starts_with("alpine:") {
+        "apk"
+    } else {
+        "dpkg"
+    };
+    for component in found {
+        let Some(packaged) = &mut component.packaged else {
+            continue;
+        };
+        if packaged.manager == manager {
+            packaged.release = Some(release.to_owned());
+            let name = (release.to_owned(), packaged.name.clone());
+            component.cpes.push(name);
+        }
+    }
 }
 
 /// One entry a name and version, the most trusted method first, every place as evidence.
@@ -89,6 +112,7 @@ fn merge(mut found: Vec<Component>) -> Vec<Component> {
                     }
                 }
                 last.revision = last.revision.take().or(component.revision);
+                last.packaged = last.packaged.take().or(component.packaged);
                 last.licence = last.licence.take().or(component.licence);
                 for cpe in component.cpes {
                     if !last.cpes.contains(&cpe) {

@@ -1,10 +1,11 @@
-//! A dossier as documents: for people (HTML, CSV) and for programs (the vendor's JSON, CycloneDX,
+//! A dossier as documents: for people (HTML, PDF, CSV) and for programs (the vendor's JSON, CycloneDX,
 //! SPDX, OpenVEX, SARIF). The same dossier always gives the same bytes. Names and texts of an image
 //! are a stranger's: each document writes them so that whatever opens it is safe.
 
 mod csv;
 mod cyclonedx;
 mod html;
+mod pdf;
 mod sarif;
 mod spdx;
 mod vex;
@@ -24,6 +25,8 @@ pub enum Format {
     Json,
     /// One page for a browser, in both languages.
     Html,
+    /// The same on paper, in one language, with its typeface in it.
+    Pdf,
     /// A bill of materials with vulnerabilities, CycloneDX 1.6.
     CycloneDx,
     /// A bill of materials, SPDX 2.3.
@@ -47,9 +50,10 @@ pub enum Language {
 
 impl Format {
     /// All of them.
-    pub const ALL: [Format; 7] = [
+    pub const ALL: [Format; 8] = [
         Format::Json,
         Format::Html,
+        Format::Pdf,
         Format::CycloneDx,
         Format::Spdx,
         Format::Vex,
@@ -63,6 +67,7 @@ impl Format {
         match self {
             Format::Json => "json",
             Format::Html => "html",
+            Format::Pdf => "pdf",
             Format::CycloneDx => "cyclonedx",
             Format::Spdx => "spdx",
             Format::Vex => "vex",
@@ -83,6 +88,7 @@ impl Format {
         match self {
             Format::Json | Format::Spdx | Format::Vex => "application/json",
             Format::Html => "text/html; charset=utf-8",
+            Format::Pdf => "application/pdf",
             Format::CycloneDx => "application/vnd.cyclonedx+json; version=1.6",
             Format::Sarif => "application/sarif+json",
             Format::Csv => "text/csv; charset=utf-8",
@@ -90,23 +96,25 @@ impl Format {
     }
 }
 
-/// Writes a dossier down. `language` is what an HTML page shows first.
+/// Writes a dossier down. `language` is what an HTML page shows first, and what a PDF is in. All but
+/// a PDF is UTF-8.
 ///
 /// # Errors
-/// Never of what an image holds: only when text cannot be written as JSON.
-pub fn render(dossier: &Dossier, format: Format, language: Language) -> Result<String, String> {
+/// Never of what an image holds: only when a document cannot be written as its format demands.
+pub fn render(dossier: &Dossier, format: Format, language: Language) -> Result<Vec<u8>, String> {
     let json = match format {
         Format::Json => {
-            return serde_json::to_string(&dossier.report).map_err(|error| error.to_string());
+            return serde_json::to_vec(&dossier.report).map_err(|error| error.to_string());
         }
-        Format::Html => return Ok(html::page(dossier, language)),
-        Format::Csv => return Ok(csv::sheet(dossier)),
+        Format::Html => return Ok(html::page(dossier, language).into_bytes()),
+        Format::Pdf => return pdf::document(dossier, language),
+        Format::Csv => return Ok(csv::sheet(dossier).into_bytes()),
         Format::CycloneDx => cyclonedx::bom(dossier),
         Format::Spdx => spdx::document(dossier),
         Format::Vex => vex::document(dossier),
         Format::Sarif => sarif::log(dossier),
     };
-    serde_json::to_string_pretty(&json).map_err(|error| error.to_string())
+    serde_json::to_vec_pretty(&json).map_err(|error| error.to_string())
 }
 
 /// Our version, for documents that name their maker.
@@ -136,7 +144,7 @@ fn uuid(dossier: &Dossier) -> String {
 }
 
 /// The package URL of a component.
-fn purl(component: &Component) -> String {
+pub(crate) fn purl(component: &Component) -> String {
     let mut text = format!("pkg:generic/{}", percent(&component.name));
     if let Some(version) = &component.version {
         text += "@";
@@ -174,6 +182,13 @@ fn shown(text: &str) -> String {
         }
         out
     })
+}
+
+/// Where to read more of a CVE; only what is surely such a number becomes part of an address.
+fn address(id: &str) -> Option<String> {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
+    let known = id.starts_with("CVE-") && id.bytes().all(plain);
+    known.then(|| format!("https://nvd.nist.gov/vuln/detail/{id}"))
 }
 
 /// How a component was found, in words of both languages.

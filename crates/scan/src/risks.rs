@@ -3,6 +3,7 @@
 //! each kind of risk is called and how bad it is.
 
 mod accounts;
+mod crack;
 mod files;
 mod hardening;
 mod keys;
@@ -110,6 +111,8 @@ pub(crate) struct Scene<'a> {
     pub(crate) components: &'a [Component],
     /// Seconds since 1970, to judge certificates by.
     pub(crate) now: i64,
+    /// What may still be spent on passwords.
+    pub(crate) budget: crack::Budget,
 }
 
 /// One file under the eyes of the checks.
@@ -129,6 +132,7 @@ pub fn look(image: &Unpacked, components: &[Component], now: i64) -> Vec<Finding
         image,
         components,
         now,
+        budget: crack::Budget::default(),
     };
     let mut found = Vec::new();
     for file in &image.files {

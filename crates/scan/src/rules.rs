@@ -658,6 +658,14 @@ pub fn english(code: &str) -> Option<English> {
     })
 }
 
+/// All Chinese words of the rules.
+#[cfg(test)]
+pub(crate) fn words() -> impl Iterator<Item = &'static str> {
+    RULES
+        .iter()
+        .flat_map(|rule| [rule.unit.0, rule.description.0, rule.solution.0])
+}
+
 fn applies(rule: &Rule, level: Level) -> bool {
     rule.two || level == Level::Three
 }

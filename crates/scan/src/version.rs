@@ -1,6 +1,8 @@
 //! The order of versions as real components number them: numbers, OpenSSL's letters, patch levels,
 //! release candidates, and what distributions append.
 
+pub mod packaged;
+
 use std::cmp::Ordering;
 
 #[derive(Debug, PartialEq, Eq)]

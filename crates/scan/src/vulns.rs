@@ -18,7 +18,7 @@ pub use severity::{Score, Severity};
 
 use crate::{
     identify::{Component, Confidence},
-    version::compare,
+    version::{compare, packaged::Manager},
 };
 
 /// One end of a range of versions.
@@ -308,6 +308,18 @@ impl Database {
                 if hits.iter().any(|h| h.advisory.id == advisory.id) {
                     continue;
                 }
+                // What its distribution says of the package itself counts before all else.
+                if let Some((criterion, holds)) = told_by_distribution(component, advisory) {
+                    if holds {
+                        hits.push(Hit {
+                            advisory,
+                            criterion,
+                            confidence: Confidence::High,
+                            maybe_repaired: false,
+                        });
+                    }
+                    continue;
+                }
                 let criterion = advisory
                     .criteria
                     .iter()
@@ -333,6 +345,36 @@ impl Database {
         hits.sort_by(|a, b| a.advisory.id.cmp(&b.advisory.id));
         hits
     }
+}
+
+/// What the distribution of a package says of an advisory, and whether the package has it: by the
+/// order of its manager, whatever upstream's version says.
+fn told_by_distribution<'a>(
+    component: &Component,
+    advisory: &'a Advisory,
+) -> Option<(&'a Criterion, bool)> {
+    let packaged = component.packaged.as_ref()?;
+    let release = packaged.release.as_deref()?;
+    let manager = match packaged.manager.as_str() {
+        "apk" => Manager::Apk,
+        "dpkg" => Manager::Dpkg,
+        _ => return None,
+    };
+    let told = |c: &&Criterion| *c.vendor == *release && *c.product == *packaged.name;
+    // A feed may tell of one CVE several times: it is repaired where the last of them is.
+    let mut all = advisory.criteria.iter().filter(told);
+    let first = all.next()?;
+    let order = |one: &Bound, two: &Bound| manager.compare(&one.version, &two.version);
+    let last = all.fold(first, |last, next| match (&last.to, &next.to) {
+        (Some(one), Some(two)) if order(one, two).is_lt() => next,
+        (Some(_), None) => next,
+        _ => last,
+    });
+    let holds = match &last.to {
+        Some(to) => manager.compare(&packaged.version, &to.version).is_lt(),
+        None => true,
+    };
+    Some((last, holds))
 }
 
 fn key(vendor: &str, product: &str) -> String {

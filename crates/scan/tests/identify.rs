@@ -227,3 +227,34 @@ fn real_libraries() {
         "none of {versions} found"
     );
 }
+
+/// Packages of rpm's databases, made by rpm itself and by Berkeley DB's loader.
+#[test]
+fn rpm_databases() {
+    let spec = "Name: libfoo\\nVersion: 1.2.3\\nRelease: 4.el9\\nEpoch: 2\\nSummary: s\\nLicense: MIT\\n%%description\\nd\\n%%package -n openssl\\nSummary: s\\nVersion: 1.1.1k\\nRelease: 7.el9\\n%%description -n openssl\\nd\\n%%files\\n%%files -n openssl\\n";
+    let build = format!(
+        "printf '{spec}' > a.spec; rpmbuild -bb --quiet --define \"_topdir $PWD/b\" --define '_build_id_links none' a.spec >log 2>&1 || {{ cat log >&2; exit 1; }}"
+    );
+    let install = "mkdir -p root/usr/lib/sysimage/rpm; rpm --dbpath $PWD/root/usr/lib/sysimage/rpm \
+        -i --justdb --nodeps --noscripts --nosignature --ignorearch --force-debian $(find b -name '*.rpm')";
+    let wanted = [("libfoo", "1.2.3"), ("openssl", "1.1.1k")];
+    let found = image(&[&build, install]);
+    assert_eq!(names(&found), wanted);
+    let foo = &found[0];
+    assert_eq!(foo.method, Method::Package);
+    assert_eq!(foo.licence.as_deref(), Some("MIT"));
+    let packaged = foo.packaged.as_ref().unwrap();
+    let told = (
+        packaged.manager.as_str(),
+        packaged.version.as_str(),
+        packaged.name.as_str(),
+    );
+    assert_eq!(told, ("rpm", "2:1.2.3-4.el9", "libfoo"));
+    // The rows of the first, as db_load takes them: numbers as keys, headers in hexadecimal.
+    let berkeley = "mkdir -p root/var/lib/rpm; \
+        { printf 'VERSION=3\\nformat=bytevalue\\ntype=hash\\nh_nelem=2\\ndb_pagesize=4096\\nHEADER=END\\n'; \
+        sqlite3 root/usr/lib/sysimage/rpm/rpmdb.sqlite \"select ' '||printf('%08x',hnum)||char(10)||' '||lower(hex(blob)) from Packages\"; \
+        printf ' 00000000\\n 00000003\\nDATA=END\\n'; } | db5.3_load root/var/lib/rpm/Packages; rm -r root/usr/lib/sysimage";
+    let found = image(&[&build, install, berkeley]);
+    assert_eq!(names(&found), wanted);
+}

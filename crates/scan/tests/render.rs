@@ -2,7 +2,7 @@
 //! an image becomes more than text in them.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-use std::{collections::BTreeSet, fs, path::Path};
+use std::{collections::BTreeSet, fs, path::Path, process::Command};
 
 use scan::{
     Limits,
@@ -67,7 +67,8 @@ fn dossier(database: &Database, now: i64) -> Dossier {
 const NOW: i64 = 1_795_000_000_000;
 
 fn text(dossier: &Dossier, format: Format) -> String {
-    render(dossier, format, Language::English).unwrap()
+    let bytes = render(dossier, format, Language::English).unwrap();
+    String::from_utf8(bytes).unwrap()
 }
 
 fn json(dossier: &Dossier, format: Format) -> Value {
@@ -299,10 +300,15 @@ fn documents_of_a_rescan_differ_in_times_and_ids_alone() {
     let database = database();
     let (first, again) = (dossier(&database, NOW), dossier(&database, NOW));
     let later = dossier(&database, NOW + 5000);
+    let folder = tempfile::tempdir().unwrap();
+    let made = |dossier: &Dossier, format| render(dossier, format, Language::English).unwrap();
     for format in Format::ALL {
-        assert_eq!(text(&first, format), text(&again, format), "{format:?}");
+        assert!(made(&first, format) == made(&again, format), "{format:?}");
         let strip = |dossier: &Dossier| {
-            let mut document = text(dossier, format);
+            let mut document = match format {
+                Format::Pdf => words_of(&made(dossier, format), folder.path()),
+                _ => text(dossier, format),
+            };
             let bom = json(dossier, Format::CycloneDx);
             let id = bom["serialNumber"].as_str().unwrap().to_owned();
             for volatile in [
@@ -315,10 +321,179 @@ fn documents_of_a_rescan_differ_in_times_and_ids_alone() {
             document
         };
         assert_eq!(strip(&first), strip(&later), "{format:?}");
+        if format == Format::Pdf {
+            let sizes = [made(&first, format).len(), made(&later, format).len()];
+            assert!(sizes[0].abs_diff(sizes[1]) < 200, "{sizes:?}");
+        }
     }
     // What was kept as JSON is what it was.
     let kept: Dossier = serde_json::from_str(&serde_json::to_string(&first).unwrap()).unwrap();
     for format in Format::ALL {
-        assert_eq!(text(&first, format), text(&kept, format), "{format:?}");
+        assert!(made(&first, format) == made(&kept, format), "{format:?}");
     }
+}
+
+/// The words of a PDF in the order in which they are written, without the spaces between.
+fn words_of(pdf: &[u8], folder: &Path) -> String {
+    let path = folder.join("report.pdf");
+    fs::write(&path, pdf).unwrap();
+    let out = Command::new("pdftotext")
+        .args(["-raw", "-enc", "UTF-8"])
+        .args([path.as_os_str(), "-".as_ref()])
+        .output()
+        .expect("pdftotext is there: tools/setup clients");
+    assert!(out.status.success(), "{out:?}");
+    bare(&String::from_utf8(out.stdout).unwrap())
+}
+
+fn bare(text: &str) -> String {
+    text.split_whitespace().collect()
+}
+
+/// Every text between tags of a page that a reader of `tongue` sees, controls apart.
+fn texts_of(page: &str, tongue: &str) -> Vec<String> {
+    let body = &page[page.find("<main>").unwrap()..];
+    let (mut texts, mut hidden, mut control) = (Vec::new(), false, false);
+    for piece in body.split('<').skip(1) {
+        let (tag, text) = piece.split_once('>').unwrap();
+        if let Some(rest) = tag.strip_prefix("span lang=\"") {
+            hidden = !rest.starts_with(tongue);
+        } else if tag == "/span" {
+            hidden = false;
+        }
+        control = match tag {
+            "label" | "thead" => true,
+            "/label" | "/thead" => false,
+            _ => control,
+        };
+        let text = ["&lt;<", "&gt;>", "&quot;\"", "&#39;'", "&amp;&"]
+            .iter()
+            .fold(text.to_owned(), |text, pair| {
+                let (name, letter) = pair.split_at(pair.len() - 1);
+                text.replace(name, letter)
+            });
+        if !hidden && !control {
+            texts.push(bare(&text));
+        }
+    }
+    texts.retain(|text| !text.is_empty() && text != "–");
+    texts
+}
+
+/// [FS-3] The PDF says all that the page says, in the language that is asked for, as text, on a
+/// number of pages that follows from the findings; its typeface is in it.
+#[test]
+fn a_pdf_says_what_the_page_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let dossier = dossier(&database(), NOW);
+    let page = text(&dossier, Format::Html);
+    for (language, tongue) in [(Language::Chinese, "zh-CN"), (Language::English, "en")] {
+        let pdf = render(&dossier, Format::Pdf, language).unwrap();
+        assert!(
+            pdf.starts_with(b"%PDF-") && pdf.len() < 1 << 20,
+            "{}",
+            pdf.len()
+        );
+        let words = words_of(&pdf, folder.path());
+        let texts = texts_of(&page, tongue);
+        assert!(texts.len() > 3 * dossier.findings().count());
+        for text in texts {
+            assert!(
+                words.contains(&text),
+                "{tongue}: {text:?} is not in {words}"
+            );
+        }
+        let path = folder.path().join("report.pdf");
+        let told = |program: &str| {
+            let out = Command::new(program).arg(&path).output().unwrap();
+            String::from_utf8_lossy(&out.stdout).into_owned()
+        };
+        let about = told("pdfinfo");
+        let pages = about
+            .lines()
+            .find_map(|l| l.strip_prefix("Pages:"))
+            .unwrap();
+        let pages: usize = pages.trim().parse().unwrap();
+        assert!(pages <= 3 + dossier.findings().count() / 4, "{about}");
+        assert!(about.contains("JavaScript:      no"), "{about}");
+        for font in told("pdffonts").lines().skip(2) {
+            assert!(
+                font.contains(" yes yes yes "),
+                "embedded, cut down, with its letters: {font}"
+            );
+        }
+    }
+}
+
+/// [FS-3] Nothing of an image acts in a PDF: its only addresses are those of the NVD, and there is no
+/// script, file, form or action that starts by itself.
+#[test]
+fn a_pdf_does_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut dossier = dossier(&database(), NOW);
+    // What a feed may have named.
+    let forged = dossier
+        .report
+        .risks
+        .iter_mut()
+        .flat_map(|group| &mut group.vuln_infos);
+    let forged = forged.filter_map(|info| info.cve.as_mut()).next().unwrap();
+    forged.cve_id = "CVE-1) /S /JavaScript /JS (app.alert(1)".into();
+    let pdf = render(&dossier, Format::Pdf, Language::English).unwrap();
+    let path = folder.path().join("a.pdf");
+    fs::write(&path, &pdf).unwrap();
+    let plain = folder.path().join("plain.pdf");
+    let out = Command::new("qpdf")
+        .args(["--qdf", "--object-streams=disable"])
+        .args([&path, &plain])
+        .output()
+        .expect("qpdf is there: tools/setup clients");
+    assert!(out.status.success(), "{out:?}");
+    let text = String::from_utf8_lossy(&fs::read(&plain).unwrap()).into_owned();
+    let mut links = 0;
+    for line in text.lines().filter(|line| line.contains("/URI (")) {
+        assert!(
+            line.contains("/URI (https://nvd.nist.gov/vuln/detail/CVE-"),
+            "{line}"
+        );
+        assert!(!line.contains("JavaScript"), "{line}");
+        links += 1;
+    }
+    assert!(links > 10, "{links}");
+    for bad in [
+        "/JavaScript",
+        "/JS",
+        "/Launch",
+        "/OpenAction",
+        "/AA",
+        "/EmbeddedFile",
+        "/AcroForm",
+        "/RichMedia",
+    ] {
+        let found = text.lines().any(|line| line.trim_start().starts_with(bad));
+        assert!(!found, "{bad}");
+    }
+}
+
+/// [FS-3] Letters of every kind are told; a name of a megabyte makes a document of some pages.
+#[test]
+fn a_pdf_bears_any_text() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut dossier = dossier(&Database::default(), NOW);
+    let info = &mut dossier.report.risks[0].vuln_infos[0];
+    info.filename = "𠜎한국어/עברית\u{202e}\u{0}😀/摄像头/Привет".into();
+    dossier.name = "x".repeat(100_000);
+    dossier
+        .faults
+        .push(("y z/".repeat(20_000), "\r\n\t".into()));
+    let pdf = render(&dossier, Format::Pdf, Language::Chinese).unwrap();
+    let words = words_of(&pdf, folder.path());
+    for part in [
+        "\\u{2070e}\\u{d55c}",
+        "\\u{202e}\\u{0}\\u{1f600}/摄像头/Привет",
+    ] {
+        assert!(words.contains(part), "{part}");
+    }
+    assert!(words.matches("yz/").count() >= 20_000);
+    assert!(pdf.len() < 4 << 20, "{}", pdf.len());
 }

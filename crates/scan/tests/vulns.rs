@@ -292,3 +292,146 @@ fn generated_records_stream_through() {
     assert!(!hits(&about).is_empty());
     assert_eq!(hits(&about), hits(&database));
 }
+
+/// An image of a distribution with one package, and what is known of it with a feed.
+fn of_distribution(system: &str, database: &str, record: &str, feeds: &[&str]) -> Vec<String> {
+    let mut tar = tar::Builder::new(Vec::new());
+    for (name, text) in [("etc/os-release", system), (database, record)] {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(text.len() as u64);
+        header.set_mode(0o644);
+        tar.append_data(&mut header, name, text.as_bytes()).unwrap();
+    }
+    let bytes = tar.into_inner().unwrap();
+    let image = unpack("i", bytes.into(), &Limits::default(), &|| false);
+    let mut known = Database::default();
+    for (n, feed) in feeds.iter().enumerate() {
+        known.import(&n.to_string(), Cursor::new(feed)).unwrap();
+    }
+    let found = scan::identify(&image);
+    let hits = found.iter().flat_map(|component| known.matching(component));
+    hits.map(|hit| {
+        format!(
+            "{} {:?} {}",
+            hit.advisory.id, hit.confidence, hit.maybe_repaired
+        )
+    })
+    .collect()
+}
+
+/// What the NVD says of OpenSSL before 1.1.1z.
+const NVD: &str = r#"{"vulnerabilities":[
+  {"cve":{"id":"CVE-2020-1967","configurations":[{"nodes":[{"cpeMatch":[{"vulnerable":true,"criteria":"cpe:2.3:a:openssl:openssl:*:*:*:*:*:*:*:*","versionEndExcluding":"1.1.1z"}]}]}]}},
+  {"cve":{"id":"CVE-2019-1551","configurations":[{"nodes":[{"cpeMatch":[{"vulnerable":true,"criteria":"cpe:2.3:a:openssl:openssl:*:*:*:*:*:*:*:*","versionEndExcluding":"1.1.1z"}]}]}]}},
+  {"cve":{"id":"CVE-2021-3449","configurations":[{"nodes":[{"cpeMatch":[{"vulnerable":true,"criteria":"cpe:2.3:a:openssl:openssl:*:*:*:*:*:*:*:*","versionEndExcluding":"1.1.1z"}]}]}]}}]}"#;
+
+/// Alpine's own word counts by apk's order: what a revision repaired is repaired, whatever upstream's
+/// version says; what Alpine does not speak of stays in doubt.
+#[test]
+fn alpine_says_what_its_packages_repaired() {
+    let yaml = "---\ndistroversion: v3.11\nreponame: main\npackages:\n  - pkg:\n      name: openssl\n      secfixes:\n        1.1.1d-r3:\n          - CVE-2020-1967\n        \"1.1.1d-r2\":\n          - CVE-2019-1551 (+ more)\n        0:\n          - CVE-2020-0000\n";
+    let json = r#"{"distroversion":"v3.11","packages":[{"pkg":{"name":"openssl","secfixes":{"1.1.1d-r3":["CVE-2020-1967"],"1.1.1d-r2":["CVE-2019-1551"],"0":["CVE-2020-0000"]}}}]}"#;
+    for feed in [yaml, json] {
+        for feeds in [[NVD, feed], [feed, NVD]] {
+            let known = |version: &str, system: &str| {
+                let record = format!("P:libssl1.1\nV:{version}\no:openssl\n\n");
+                of_distribution(system, "lib/apk/db/installed", &record, &feeds)
+            };
+            let system = "ID=alpine\nVERSION_ID=3.11.6\n";
+            let doubt = "CVE-2021-3449 High true";
+            assert_eq!(
+                known("1.1.1d-r2", system),
+                ["CVE-2020-1967 High false", doubt]
+            );
+            assert_eq!(known("1.1.1d-r10", system), [doubt]);
+            assert_eq!(known("1.1.1d-r0", system).len(), 3);
+            // Another release is another distribution; its packages are judged by upstream's version.
+            assert_eq!(
+                known("1.1.1d-r10", "ID=alpine\nVERSION_ID=3.12.0\n").len(),
+                3
+            );
+            assert_eq!(known("1.1.1d-r10", "").len(), 3);
+        }
+    }
+}
+
+/// Debian's tracker, by dpkg's order: resolved, open, and never there.
+#[test]
+fn debian_says_what_its_packages_repaired() {
+    let tracker = r#"{"openssl":{
+      "CVE-2020-1967":{"description":"one","releases":{"bookworm":{"status":"resolved","fixed_version":"1.1.1n-0+deb12u2","urgency":"high"},"buster":{"status":"open","urgency":"low"}}},
+      "CVE-2019-1551":{"releases":{"bookworm":{"status":"resolved","fixed_version":"0","urgency":"unimportant"}}},
+      "CVE-2021-3449":{"releases":{"bookworm":{"status":"open","urgency":"medium**"}}},
+      "TEMP-0-1":{"releases":{}}},
+     "other":{"CVE-2000-1":{"releases":{"bookworm":{"status":"undetermined","urgency":"x"}}}}}"#;
+    let known = |version: &str| {
+        let record = format!(
+            "Package: libssl1.1\nSource: openssl (1.1.1n)\nVersion: {version}\nStatus: install ok installed\n\n"
+        );
+        let system = "ID=debian\nVERSION_ID=\"12\"\n";
+        of_distribution(system, "var/lib/dpkg/status", &record, &[NVD, tracker])
+    };
+    let open = "CVE-2021-3449 High false";
+    assert_eq!(
+        known("1.1.1n-0+deb12u1"),
+        ["CVE-2020-1967 High false", open]
+    );
+    assert_eq!(known("1.1.1n-0+deb12u2"), [open]);
+    assert_eq!(known("1.1.1n-0+deb12u10"), [open]);
+    let mut database = Database::default();
+    let told = database.import("tracker", Cursor::new(tracker)).unwrap();
+    assert_eq!(told, 3);
+    let words = ["CVE-2020-1967", "CVE-2021-3449"].map(|id| database.get(id).unwrap().word);
+    assert_eq!(words, [Some(Severity::High), Some(Severity::Medium)]);
+}
+
+/// Every feed of the sample data that lies beside the repository (`MUSTER_SHARED`, or the nearest
+/// folder `shared` on the way up), with how many records it has and the date that it bears.
+#[test]
+fn every_sample_feed_is_imported() {
+    let folder = std::env::var_os("MUSTER_SHARED").map(PathBuf::from);
+    let folder = folder.or_else(|| {
+        let up = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+        up.ancestors()
+            .map(|folder| folder.join("shared"))
+            .find(|folder| folder.join("data/vulns").is_dir())
+    });
+    let folder = folder.expect("data/vulns of a folder `shared`; set MUSTER_SHARED to that folder");
+    let feeds = [
+        ("alpine-secdb-v3.10-main.yaml.gz", 1169, "v3.10"),
+        ("alpine-secdb-v3.11-main.yaml.gz", 1191, "v3.11"),
+        ("curl-vulns.tsv.gz", 206, ""),
+        ("cve5-firmware-subset.ndjson.gz", 195, ""),
+        ("epss-subset.csv.gz", 1510, ""),
+        ("kev.json.gz", 1404, "2025.08.25"),
+        ("nvd-overrides-subset.ndjson.gz", 905, ""),
+        ("nvd11-firmware-subset.json.gz", 119, ""),
+        ("nvd20-api-page.json.gz", 38, "2023-10-18T18:04:18.493"),
+        (
+            "nvd20-firmware-subset.json.gz",
+            1513,
+            "2026-11-22T00:00:00.000",
+        ),
+        ("openssl-cna.ndjson.gz", 272, ""),
+    ];
+    let mut database = Database::default();
+    for (name, records, date) in feeds {
+        let file = File::open(folder.join("data/vulns").join(name)).unwrap();
+        assert_eq!(database.import(name, file).unwrap(), records, "{name}");
+        assert_eq!(database.sources.last().unwrap().date, date, "{name}");
+    }
+    // What lies there beside feeds tells where records come from, and is none.
+    let there = std::fs::read_dir(folder.join("data/vulns")).unwrap();
+    let there = there.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut others: Vec<String> = there.collect();
+    others.retain(|name| !feeds.iter().any(|(feed, ..)| feed == name));
+    others.sort();
+    assert_eq!(
+        others,
+        ["README.md", "nvd20-firmware-subset.provenance.tsv.gz"]
+    );
+    let fixed = database.get("CVE-2019-14904").unwrap();
+    let alpine = |c: &&scan::vulns::Criterion| &*c.vendor == "alpine:v3.11";
+    let told = fixed.criteria.iter().find(alpine).unwrap();
+    assert_eq!(&*told.to.as_ref().unwrap().version, "2.9.3-r0");
+}

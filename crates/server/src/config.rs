@@ -6,11 +6,13 @@
 
 mod check;
 mod engine;
+mod mail;
 mod print;
 mod source;
 
 pub use check::{Problem, Problems};
 pub use engine::{Bucket, Engine, Postgres};
+pub use mail::{Mail, MailLanguage, MailTls};
 pub use source::{Choices, Loaded};
 
 use hub::limits::Limits;
@@ -59,6 +61,8 @@ pub struct Config {
     pub ready: Ready,
     /// Who may read the counters.
     pub metrics: Metrics,
+    /// How mail is sent.
+    pub mail: Mail,
 }
 
 /// The listening sockets.
@@ -528,6 +532,7 @@ impl Default for Config {
             metrics: Metrics {
                 to: MetricsTo::Everybody,
             },
+            mail: Mail::default(),
         }
     }
 }

@@ -171,6 +171,7 @@ pub(crate) fn examine(choices: &Choices, at: Option<&str>) -> Report {
     network::listeners(&patient, &mut report);
     network::plain(&patient, &mut report);
     network::files(&patient, &mut report);
+    network::mail(&patient, &mut report);
     trust::old_device(&patient, &mut report);
     trust::versions(&patient, &mut report);
     data::database(&patient, &mut report);

@@ -21,6 +21,7 @@ pub mod fuzz;
 mod http;
 mod inspect;
 mod itls;
+mod mail;
 mod notify;
 mod plain;
 mod ready;

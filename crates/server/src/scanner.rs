@@ -256,21 +256,21 @@ impl Scanner {
     ) -> Result<BTreeMap<String, String>, Ended> {
         let failed = |why: String| Ended::Failed(ScanState::WriteFailed, why);
         let made = tokio::task::spawn_blocking(move || {
-            let kept = serde_json::to_string(&dossier).map_err(|error| error.to_string())?;
+            let kept = serde_json::to_vec(&dossier).map_err(|error| error.to_string())?;
             let mut all = vec![(DOSSIER, kept)];
-            for format in [Format::Json, Format::Html] {
+            for format in [Format::Json, Format::Html, Format::Pdf] {
                 all.push((format.name(), render(&dossier, format, Language::Chinese)?));
             }
             Ok::<_, String>(all)
         });
         let made = made.await.map_err(|error| failed(error.to_string()))?;
         let mut documents = BTreeMap::new();
-        for (format, text) in made.map_err(failed)? {
+        for (format, bytes) in made.map_err(failed)? {
             let blob = format!("scan-{}-{format}", task.id);
             let mut writer = self.hub.blob_create(&blob).await?;
-            let text = Bytes::from(text);
-            for start in (0..text.len()).step_by(PIECE) {
-                let piece = text.slice(start..text.len().min(start + PIECE));
+            let bytes = Bytes::from(bytes);
+            for start in (0..bytes.len()).step_by(PIECE) {
+                let piece = bytes.slice(start..bytes.len().min(start + PIECE));
                 writer.write(piece).await?;
             }
             writer.finish().await?;

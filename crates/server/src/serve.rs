@@ -12,6 +12,7 @@ use crate::{
     first_start::{self, FirstStart},
     http::{Front, stopped},
     itls::Shaker,
+    mail::Poster,
     plain,
     ready::{Phase, Ready},
     scanner::Scanner,
@@ -286,6 +287,11 @@ pub async fn start_with(
     tasks.spawn(hub.clone().ota_run(stop.subscribe()));
     tasks.spawn(scanner.clone().keep_matched(stop.subscribe()));
     tasks.spawn(scanner.run(stop.subscribe()));
+    let poster = Poster {
+        hub: hub.clone(),
+        mail: config.mail.clone(),
+    };
+    tasks.spawn(poster.run(stop.subscribe()));
     tasks.spawn(operators(socket, local.clone(), stop.subscribe()));
 
     // Late, because a secret that is shown once must not get lost with a start that fails; and

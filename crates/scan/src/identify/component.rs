@@ -53,6 +53,19 @@ impl Evidence {
     }
 }
 
+/// The package that a component came as.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Packaged {
+    /// Whose database told it: `dpkg`, `opkg`, `apk` or `rpm`.
+    pub manager: String,
+    /// The source package that it was built from, as far as that is told.
+    pub name: String,
+    /// The whole version, with epoch and the distribution's revision.
+    pub version: String,
+    /// The distribution, such as `alpine:v3.11` or `debian:bookworm`, where the image tells it.
+    pub release: Option<String>,
+}
+
 /// A piece of software in an image.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Component {
@@ -62,7 +75,11 @@ pub struct Component {
     pub version: Option<String>,
     /// What a distribution appended: it may have repaired what the version alone says is broken.
     pub revision: Option<String>,
-    /// Vendor and product of the CPE names that advisories use for it.
+    /// The package that it came as, where a package manager tells of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub packaged: Option<Packaged>,
+    /// Vendor and product of the CPE names that advisories use for it; last its distribution's name
+    /// for it.
     pub cpes: Vec<(String, String)>,
     /// How it was found.
     pub method: Method,
@@ -86,6 +103,7 @@ impl Component {
             name: name.to_owned(),
             version: version.map(str::to_owned),
             revision: None,
+            packaged: None,
             cpes: cpes
                 .iter()
                 .map(|(v, p)| ((*v).to_owned(), (*p).to_owned()))

@@ -1,6 +1,6 @@
-//! Package databases: opkg and dpkg, apk, and what distributions say of themselves.
+//! Package databases: opkg and dpkg, apk, rpm (`rpm`), and what distributions say of themselves.
 
-use super::{Component, Evidence, Method, rules};
+use super::{Component, Evidence, Method, component::Packaged, rpm, rules};
 use crate::{
     unpack::{File, Unpacked},
     version,
@@ -16,7 +16,12 @@ pub(super) fn read(image: &Unpacked, file: &File, bytes: &[u8], found: &mut Vec<
         || path.contains("/dpkg/status.d/")
         || path.contains("/opkg/info/") && path.ends_with(".control")
     {
-        paragraphs(&chain, &text(), found);
+        let manager = if path.contains("/dpkg/") {
+            "dpkg"
+        } else {
+            "opkg"
+        };
+        paragraphs(&chain, &text(), manager, found);
     } else if path.ends_with("/apk/db/installed") {
         apk(&chain, &text(), found);
     } else if matches!(
@@ -24,11 +29,13 @@ pub(super) fn read(image: &Unpacked, file: &File, bytes: &[u8], found: &mut Vec<
         "/etc/os-release" | "/usr/lib/os-release" | "/etc/openwrt_release"
     ) {
         release(&chain, &text(), found);
+    } else {
+        rpm::read(path, &chain, bytes, found);
     }
 }
 
 /// Records of `Key: value` lines, empty lines between them.
-fn paragraphs(chain: &str, text: &str, found: &mut Vec<Component>) {
+fn paragraphs(chain: &str, text: &str, manager: &'static str, found: &mut Vec<Component>) {
     let mut offset = 0;
     for record in text.split_inclusive("\n\n") {
         let at = offset;
@@ -47,7 +54,17 @@ fn paragraphs(chain: &str, text: &str, found: &mut Vec<Component>) {
             continue;
         }
         let source = field("Source").map(|s| s.split(' ').next().unwrap_or(s));
-        package(chain, at, name, source, version, field("License"), found);
+        found.push(package(
+            chain,
+            &Package {
+                offset: at,
+                name,
+                source,
+                full: version,
+                licence: field("License"),
+                manager,
+            },
+        ));
     }
 }
 
@@ -59,23 +76,40 @@ fn apk(chain: &str, text: &str, found: &mut Vec<Component>) {
         offset += record.len();
         let field = |name: &str| record.lines().find_map(|l| l.strip_prefix(name));
         if let (Some(name), Some(version)) = (field("P:"), field("V:")) {
-            package(chain, at, name, field("o:"), version, field("L:"), found);
+            found.push(package(
+                chain,
+                &Package {
+                    offset: at,
+                    name,
+                    source: field("o:"),
+                    full: version,
+                    licence: field("L:"),
+                    manager: "apk",
+                },
+            ));
         }
     }
 }
 
-fn package(
-    chain: &str,
-    offset: usize,
-    name: &str,
-    source: Option<&str>,
-    full: &str,
-    licence: Option<&str>,
-    found: &mut Vec<Component>,
-) {
-    let (upstream, revision) = version::upstream(full);
+/// A package as a manager's database tells it.
+pub(super) struct Package<'a> {
+    /// Where its record begins.
+    pub(super) offset: usize,
+    pub(super) name: &'a str,
+    /// The source package that it was built from.
+    pub(super) source: Option<&'a str>,
+    /// Version with all that the distribution put to it.
+    pub(super) full: &'a str,
+    pub(super) licence: Option<&'a str>,
+    /// Whose database it is.
+    pub(super) manager: &'static str,
+}
+
+pub(super) fn package(chain: &str, told: &Package<'_>) -> Component {
+    let (name, source) = (told.name, told.source);
+    let (upstream, revision) = version::upstream(told.full);
     let known = rules::of_package(name).or_else(|| source.and_then(rules::of_package));
-    let evidence = Evidence::new(chain, offset, &format!("{name} {full}"));
+    let evidence = Evidence::new(chain, told.offset, &format!("{name} {}", told.full));
     let mut component = match known {
         Some((name, cpes)) => {
             Component::new(name, Some(&upstream), cpes, Method::Package, evidence)
@@ -92,8 +126,14 @@ fn package(
         }
     };
     component.revision = revision;
-    component.licence = licence.map(str::to_owned);
-    found.push(component);
+    component.packaged = Some(Packaged {
+        manager: told.manager.to_owned(),
+        name: source.unwrap_or(name).to_owned(),
+        version: told.full.to_owned(),
+        release: None,
+    });
+    component.licence = told.licence.map(str::to_owned);
+    component
 }
 
 fn release(chain: &str, text: &str, found: &mut Vec<Component>) {
@@ -125,4 +165,51 @@ fn release(chain: &str, text: &str, found: &mut Vec<Component>) {
         Method::Package,
         Evidence::new(chain, 0, &format!("{name} {version}")),
     ));
+}
+
+/// The distribution that an image is of, as its feeds call it; none when there are several.
+pub(super) fn distribution(image: &Unpacked) -> Option<String> {
+    let mut found = None;
+    for file in &image.files {
+        if !matches!(
+            file.path.as_str(),
+            "/etc/os-release" | "/usr/lib/os-release"
+        ) {
+            continue;
+        }
+        let Some(bytes) = file.bytes() else { continue };
+        let text = String::from_utf8_lossy(bytes);
+        let field = |name: &str| {
+            let value = text
+                .lines()
+                .find_map(|l| l.strip_prefix(name)?.strip_prefix('='));
+            value.map(|value| value.trim_matches(['"', '\'']))
+        };
+        let version = field("VERSION_ID").unwrap_or_default();
+        let told = match field("ID") {
+            Some("alpine") => {
+                let mut numbers = version.split('.');
+                let (major, minor) = (numbers.next()?, numbers.next()?);
+                format!("alpine:v{major}.{minor}")
+            }
+            Some("debian") => {
+                let name = field("VERSION_CODENAME").or(match version {
+                    "8" => Some("jessie"),
+                    "9" => Some("stretch"),
+                    "10" => Some("buster"),
+                    "11" => Some("bullseye"),
+                    "12" => Some("bookworm"),
+                    "13" => Some("trixie"),
+                    _ => None,
+                })?;
+                format!("debian:{name}")
+            }
+            _ => continue,
+        };
+        if found.as_ref().is_some_and(|found| *found != told) {
+            return None;
+        }
+        found = Some(told);
+    }
+    found
 }

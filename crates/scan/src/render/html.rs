@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Language, VERSION, began, evidence, method, shown};
+use super::{Language, VERSION, address, began, evidence, method, shown};
 use crate::{
     dossier::Dossier,
     report::{Cve, RiskGroup, VulnInfo},
@@ -285,19 +285,11 @@ fn finding(page: &mut String, dossier: &Dossier, group: &RiskGroup, info: &VulnI
 
 fn known(cve: &Cve, exploited: bool) -> String {
     let mut told = String::from("<div><b>");
-    // Only what is surely such a number becomes part of an address.
-    let plain = cve
-        .cve_id
-        .bytes()
-        .all(|b| b.is_ascii_alphanumeric() || b == b'-');
-    if cve.cve_id.starts_with("CVE-") && plain {
-        told += &format!(
-            "<a rel=\"noreferrer\" href=\"https://nvd.nist.gov/vuln/detail/{0}\">{0}</a>",
-            cve.cve_id
-        );
-    } else {
-        told += &escaped(&cve.cve_id);
-    }
+    let id = escaped(&cve.cve_id);
+    told += &match address(&cve.cve_id) {
+        Some(to) => format!("<a rel=\"noreferrer\" href=\"{to}\">{id}</a>"),
+        None => id,
+    };
     told += "</b> ";
     match cve.impact.base_score {
         Some(score) => {

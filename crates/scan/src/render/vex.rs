@@ -1,5 +1,7 @@
 //! OpenVEX 0.2.0: for each vulnerability whether the image is affected, as far as somebody judged.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value, json};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
@@ -12,7 +14,7 @@ pub(super) fn document(dossier: &Dossier) -> Value {
         percent(&dossier.name),
         dossier.report.fw_basic_info.fw_sha256
     );
-    let statements: Vec<Value> = dossier
+    let mut statements: Vec<Value> = dossier
         .findings()
         .filter_map(|(group, info)| {
             let cve = info.cve.as_ref()?;
@@ -25,9 +27,7 @@ pub(super) fn document(dossier: &Dossier) -> Value {
             let part = dossier.component_of(info).map(|(_, c)| purl(c));
             let parts: Vec<Value> = part
                 .into_iter()
-                .map(
-                    |id| json!({"@id": id, "identifiers": {"cpe23": cve.cpe.cpe_name, "purl": id}}),
-                )
+                .map(|id| json!({"@id": id, "identifiers": {"purl": id}}))
                 .collect();
             statement.insert(
                 "products".into(),
@@ -49,6 +49,9 @@ pub(super) fn document(dossier: &Dossier) -> Value {
             Some(Value::Object(statement))
         })
         .collect();
+    // Two copies of a component are one here; the format wants nothing said twice.
+    let mut said = BTreeSet::new();
+    statements.retain(|statement| said.insert(statement.to_string()));
     json!({
         "@context": "https://openvex.dev/ns/v0.2.0",
         "@id": format!("urn:uuid:{}", uuid(dossier)),

@@ -1,8 +1,10 @@
-//! Reads feeds: NVD 2.0 pages and yearly files, NVD 1.1, CVE 5 records, OSV, KEV, EPSS, curl's table.
+//! Reads feeds: NVD 2.0 pages and yearly files, NVD 1.1, CVE 5 records, OSV, KEV, EPSS, curl's table,
+//! and what distributions say of their packages.
 //!
 //! Feeds are recognised by what they hold, gzip or not. Large ones are read record by record: an
 //! import holds one record beside the database.
 
+mod distro;
 mod records;
 
 use std::{
@@ -10,9 +12,10 @@ use std::{
     io::{self, BufRead, BufReader, Read},
 };
 
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
 use super::{Advisory, Bound, Criterion, Database, Severity, Source};
+use distro::{Alpine, Debian};
 use records::{Cve5, Exploited, Nvd1, Nvd2, Osv};
 
 /// Why a feed could not be read.
@@ -90,6 +93,7 @@ fn plain(
         sink,
         records: 0,
         date: String::new(),
+        release: String::new(),
     };
     match first {
         Some(b'{' | b'[') => {
@@ -108,7 +112,7 @@ fn plain(
                 }
             }
         }
-        Some(b'-') => return Err(ImportFault::Unknown),
+        Some(b'-') => feed.yaml(reader)?,
         Some(_) => feed.table(reader)?,
         None => return Err(ImportFault::Unknown),
     }
@@ -126,6 +130,8 @@ struct Feed<'a> {
     sink: &'a mut dyn Sink,
     records: usize,
     date: String,
+    /// Of which distribution it is, when it says so.
+    release: String,
 }
 
 impl Feed<'_> {
@@ -142,6 +148,13 @@ impl Feed<'_> {
         }
         // What was rejected was read all the same.
         self.records += 1;
+    }
+
+    /// Alpine's secdb as it was once written.
+    fn yaml(&mut self, reader: &mut impl BufRead) -> Result<(), ImportFault> {
+        let release = distro::yaml(reader, |advisory| self.add(Some(advisory)))?;
+        self.date = release.ok_or(ImportFault::Unknown)?;
+        Ok(())
     }
 
     /// EPSS, with comma or semicolon, and curl's table with tabs.
@@ -241,7 +254,13 @@ impl<'de> Visitor<'de> for Document<'_, '_> {
         let mut single = serde_json::Map::new();
         while let Some(key) = map.next_key::<String>()? {
             match key.as_str() {
-                "vulnerabilities" | "CVE_Items" => map.next_value_seed(Records(feed))?,
+                "distroversion" => {
+                    feed.release = map.next_value()?;
+                    feed.date.clone_from(&feed.release);
+                }
+                "vulnerabilities" | "CVE_Items" | "packages" => {
+                    map.next_value_seed(Records(feed))?;
+                }
                 "timestamp" | "catalogVersion" | "CVE_data_timestamp" => {
                     feed.date = map.next_value()?;
                 }
@@ -250,7 +269,10 @@ impl<'de> Visitor<'de> for Document<'_, '_> {
                 | "references" | "impact" | "configurations" | "publishedDate" => {
                     single.insert(key, map.next_value()?);
                 }
-                _ => _ = map.next_value::<IgnoredAny>()?,
+                package => map.next_value_seed(Debian {
+                    package,
+                    each: |advisory| feed.add(Some(advisory)),
+                })?,
             }
         }
         if !single.is_empty() {
@@ -296,6 +318,11 @@ fn take(feed: &mut Feed<'_>, value: serde_json::Value) -> serde_json::Result<()>
         feed.add(serde_json::from_value::<Nvd1>(value)?.advisory());
     } else if has("cve") {
         feed.add(serde_json::from_value::<Nvd2>(value)?.advisory());
+    } else if has("pkg") {
+        let package: Alpine = serde_json::from_value(value)?;
+        for advisory in package.advisories(&feed.release) {
+            feed.add(Some(advisory));
+        }
     } else if has("affected") && has("id") {
         feed.add(serde_json::from_value::<Osv>(value)?.advisory());
     }

@@ -8,6 +8,7 @@ use super::{
 };
 use crate::scanner::DOSSIER;
 use axum::{Json, extract::Path, http::StatusCode};
+use base64::{Engine, engine::general_purpose::STANDARD};
 use hub::{
     account::Permit,
     scan::{Exception, Found, Hit, NewScan, News, Policy, Rules, ScanError, ScanTask, Verdict},
@@ -145,9 +146,9 @@ pub(super) struct ScanList {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct ReportQuery {
-    /// `json`, `html`, `cyclonedx`, `spdx`, `vex`, `sarif` or `csv`.
+    /// `json`, `html`, `pdf`, `cyclonedx`, `spdx`, `vex`, `sarif` or `csv`.
     format: String,
-    /// Which language a page shows first: `zh` or `en`.
+    /// Which language a page shows first and a PDF is in: `zh` or `en`.
     lang: Option<String>,
 }
 
@@ -156,6 +157,7 @@ struct ReportQuery {
 pub(super) struct ReportView {
     format: String,
     media_type: &'static str,
+    /// The document; in base64 when it is a PDF.
     content: String,
 }
 
@@ -383,10 +385,14 @@ pub(super) async fn report(Path(id): Path<String>, call: Call) -> Answer<ReportV
     });
     let fault = |why: String| model::error::Fault::lasting(format!("scan {id}: {why}"));
     let made = made.await.map_err(|error| fault(error.to_string()))?;
+    let made = made.map_err(&fault)?;
     Ok(Json(ReportView {
         format: query.format,
         media_type: format.media_type(),
-        content: made.map_err(fault)?,
+        content: match format {
+            Format::Pdf => STANDARD.encode(made),
+            _ => String::from_utf8(made).map_err(|error| fault(error.to_string()))?,
+        },
     }))
 }
 

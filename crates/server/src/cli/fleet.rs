@@ -6,6 +6,7 @@ use super::{
     table::{card, table},
 };
 use crate::feeds;
+use base64::{Engine, engine::general_purpose::STANDARD};
 use clap::Subcommand;
 use serde_json::{Value, json};
 use std::{
@@ -44,6 +45,9 @@ pub(super) enum Fleet {
         /// Judge graded protection 2.0 of level 2 or 3.
         #[arg(long, value_parser = clap::value_parser!(u8).range(2..=3))]
         level: Option<u8>,
+        /// Who is written to when it is over (`mail.server`).
+        #[arg(long)]
+        email: Option<String>,
     },
     /// Show a scan.
     Show {
@@ -55,13 +59,13 @@ pub(super) enum Fleet {
     Report {
         /// Its id.
         scan: String,
-        /// json, html, cyclonedx, spdx, vex, sarif or csv.
+        /// json, html, pdf, cyclonedx, spdx, vex, sarif or csv.
         #[arg(long, default_value = "json")]
         format: String,
-        /// Which language a page shows first: zh or en.
+        /// Which language a page shows first and a PDF is in: zh or en.
         #[arg(long, default_value = "zh")]
         lang: String,
-        /// Where to; without, it is printed.
+        /// Where to; without, it is printed. A PDF needs one.
         #[arg(long)]
         out: Option<PathBuf>,
     },
@@ -278,7 +282,12 @@ pub(super) fn run(desk: &mut Desk, command: Fleet) -> Result<(), Failure> {
             let told = client.get(&["scans"], &[])?;
             desk.show(&told, |told| table(items(told), SCANS))
         }
-        Fleet::Scan { image, name, level } => {
+        Fleet::Scan {
+            image,
+            name,
+            level,
+            email,
+        } => {
             let wrong = |error: std::io::Error| {
                 let text = format!("{}: {error}", image.display());
                 Failure::new(USAGE, text, "name a file that this user may read")
@@ -290,6 +299,7 @@ pub(super) fn run(desk: &mut Desk, command: Fleet) -> Result<(), Failure> {
             let upload = client.upload(&["uploads"], &query, file, bytes)?;
             let body = json!({
                 "upload": upload["upload"], "name": name.unwrap_or_else(|| called.into_owned()), "level": level,
+                "email": email,
             });
             let told = client.post(&["scans"], &body)?;
             desk.show(&told, |told| card(told, SCAN))
@@ -304,11 +314,23 @@ pub(super) fn run(desk: &mut Desk, command: Fleet) -> Result<(), Failure> {
             lang,
             out,
         } => {
+            let pdf = format == "pdf";
+            if pdf && out.is_none() {
+                let text = "a PDF is not for a terminal";
+                return Err(Failure::new(USAGE, text, "name a file with --out"));
+            }
             let query = [("format", format), ("lang", lang)];
             let told = client.get(&["scans", &scan, "report"], &query)?;
             let text = told["content"].as_str().unwrap_or_default();
+            let bytes = match pdf {
+                true => STANDARD.decode(text).map_err(|error| {
+                    let text = format!("the server's answer is no PDF: {error}");
+                    Failure::new(REFUSED, text, "use a client of the server's version")
+                })?,
+                false => text.as_bytes().to_vec(),
+            };
             match out {
-                Some(path) => fs::write(&path, text).map_err(|error| {
+                Some(path) => fs::write(&path, bytes).map_err(|error| {
                     let text = format!("{}: {error}", path.display());
                     Failure::new(REFUSED, text, "name a file that this user may write")
                 }),

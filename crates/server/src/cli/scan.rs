@@ -22,7 +22,7 @@ use scan::{
 };
 use serde_json::{Value, json};
 
-use super::{Desk, Failure, REFUSED, table::table};
+use super::{Desk, Failure, REFUSED, USAGE, table::table};
 use crate::{
     engine::WallClock,
     feeds,
@@ -52,10 +52,13 @@ pub(super) struct Scan {
     /// What to write.
     #[arg(long, value_enum, default_value = "text")]
     format: Form,
+    /// Judgements of vulnerabilities, as OpenVEX: such as a scan before wrote, with what was found out.
+    #[arg(long, value_name = "FILE")]
+    vex: Vec<PathBuf>,
     /// Where to write it; without, it is printed.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// Which language a page shows first.
+    /// Which language a page shows first and a PDF is in.
     #[arg(long, value_enum, default_value = "zh")]
     lang: Tongue,
     /// Seconds after which what was found until then is reported.
@@ -84,6 +87,8 @@ enum Form {
     Json,
     /// One page for a browser, in both languages.
     Html,
+    /// The same on paper, in one language.
+    Pdf,
     /// CycloneDX 1.6: components and their vulnerabilities.
     Cyclonedx,
     /// SPDX 2.3: components.
@@ -102,6 +107,7 @@ impl Form {
             Form::Text => return None,
             Form::Json => Format::Json,
             Form::Html => Format::Html,
+            Form::Pdf => Format::Pdf,
             Form::Cyclonedx => Format::CycloneDx,
             Form::Spdx => Format::Spdx,
             Form::Vex => Format::Vex,
@@ -137,8 +143,13 @@ pub(super) fn run(desk: &mut Desk, mut order: Scan) -> Result<ExitCode, Failure>
         vulns: order.vulns.clone(),
     };
     let image = inspect::Image::File(&order.image);
-    let dossier = inspect::inspect(&wanted, image, &mut |_| {}, &AtomicBool::new(false))
+    let mut dossier = inspect::inspect(&wanted, image, &mut |_| {}, &AtomicBool::new(false))
         .map_err(|broken| refused(broken.why, &broken.help))?;
+    for path in &order.vex {
+        let wrong = |why: String| refused(format!("{}: {why}", path.display()), "");
+        let vex = fs::read(path).map_err(|error| wrong(error.to_string()))?;
+        dossier.judge(&vex).map_err(wrong)?;
+    }
     let format = match order.format {
         Form::Text if desk.globals.json => Some(Format::Json),
         form => form.format(),
@@ -147,25 +158,29 @@ pub(super) fn run(desk: &mut Desk, mut order: Scan) -> Result<ExitCode, Failure>
         Tongue::Zh => Language::Chinese,
         Tongue::En => Language::English,
     };
-    let text = match format {
+    if format == Some(Format::Pdf) && order.out.is_none() {
+        let text = "a PDF is not for a terminal";
+        return Err(Failure::new(USAGE, text, "name a file with --out"));
+    }
+    let made = match format {
         Some(format) => {
-            let mut text = render(&dossier, format, language)
+            let mut made = render(&dossier, format, language)
                 .map_err(|error| refused(format!("writing the report: {error}"), ""))?;
-            if !text.ends_with('\n') {
-                text.push('\n');
+            if format != Format::Pdf && !made.ends_with(b"\n") {
+                made.push(b'\n');
             }
-            text
+            made
         }
         None => {
             let answer = serde_json::to_value(&dossier)
                 .map_err(|error| refused(format!("writing the report: {error}"), ""))?;
-            people(&order.image, &answer["report"], &answer)
+            people(&order.image, &answer["report"], &answer).into_bytes()
         }
     };
     match &order.out {
-        Some(path) => fs::write(path, text)
+        Some(path) => fs::write(path, made)
             .map_err(|error| refused(format!("{}: {error}", path.display()), ""))?,
-        None => desk.say(&text)?,
+        None => desk.say(&String::from_utf8_lossy(&made))?,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -1,6 +1,6 @@
 //! Whether a configuration can work; every message says what to write instead.
 
-use super::{Config, source::Choices, source::Loaded};
+use super::{Config, MailTls, source::Choices, source::Loaded};
 use crate::plain::PasswordFile;
 use model::id::NodeId;
 use std::{
@@ -162,6 +162,18 @@ pub(super) fn advice(key: &str) -> &'static str {
         "ready.room" => "write bytes, such as 268435456",
         "ready.behind" => "write a number of facts, such as 1000000",
         "metrics.to" => "write \"everybody\", \"loopback\", \"keys\" or \"local\"",
+        "mail.tls" => "write \"starttls\", \"implicit\" or \"none\"",
+        "mail.language" => "write \"zh\" or \"en\"",
+        "mail.server" => {
+            "write a host name or an address without a port, such as \"mail.example.com\""
+        }
+        "mail.port" => "write a port from 1 to 65535",
+        "mail.from" => {
+            "write who mail is from, such as \"muster@example.com\" or \"Muster <muster@example.com>\""
+        }
+        "mail.user" => "write the user's name, in quotes",
+        "mail.password_file" | "mail.ca" => "write the path of a file, in quotes",
+        "mail.retry" => "write milliseconds from 100 on, such as 60000",
         _ => "`muster config print` shows how it is written",
     }
 }
@@ -219,6 +231,7 @@ pub(super) fn check(loaded: &Loaded, choices: &Choices) -> Vec<Problem> {
     database(&mut check, choices);
     bucket(&mut check);
     limits(&mut check);
+    mail(&mut check);
     if config.ready.drain > 600_000 {
         check.mend(
             "ready.drain",
@@ -537,6 +550,54 @@ fn bucket(check: &mut Check<'_>) {
     }
 }
 
+fn mail(check: &mut Check<'_>) {
+    let mail = check.loaded.config.mail.clone();
+    if mail.port == Some(0) {
+        check.wrong("mail.port", "0 is not a port that anybody can connect to");
+    }
+    if mail.retry < 100 {
+        check.wrong("mail.retry", format!("is {} milliseconds", mail.retry));
+    }
+    for (key, file) in [
+        ("mail.password_file", &mail.password_file),
+        ("mail.ca", &mail.ca),
+    ] {
+        if let Some(file) = file {
+            check.file(key, file);
+        }
+    }
+    if mail.user.is_some() != mail.password_file.is_some() {
+        check.mend(
+            "mail.password_file",
+            "a user and a password belong together",
+            "set both mail.user and mail.password_file, or none of them",
+        );
+    }
+    let Some(server) = &mail.server else { return };
+    if !is_host(server) || server.contains('*') {
+        check.wrong(
+            "mail.server",
+            format!("{server:?} is no host name and no address"),
+        );
+    }
+    match &mail.from {
+        None => check.wrong("mail.from", "is not set, but mail.server is"),
+        Some(from) if from.parse::<lettre::message::Mailbox>().is_err() => {
+            check.wrong("mail.from", format!("{from:?} is no mail address"));
+        }
+        Some(_) => {}
+    }
+    let near = server.eq_ignore_ascii_case("localhost")
+        || server.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
+    if mail.tls == MailTls::None && mail.user.is_some() && !near {
+        check.mend(
+            "mail.tls",
+            "the password would go to another machine in clear",
+            "write \"starttls\" or \"implicit\", or leave mail.user and mail.password_file out",
+        );
+    }
+}
+
 fn limits(check: &mut Check<'_>) {
     let config = check.loaded.config.clone();
     let numbers: BTreeMap<String, i128> = [
@@ -765,6 +826,22 @@ mod tests {
             (
                 "[listen.plain]\noff = false\npassword_file = \"/etc/hostname\"\n",
                 "/etc/hostname line 1: is not written as user:hash",
+            ),
+            (
+                "[mail]\nserver = \"a b\"\nfrom = \"a@b.cn\"\n",
+                "no host name",
+            ),
+            ("[mail]\nserver = \"m.example\"\n", "but mail.server is"),
+            (
+                "[mail]\nserver = \"m.example\"\nfrom = \"nobody\"\n",
+                "no mail address",
+            ),
+            ("[mail]\nuser = \"a\"\n", "belong together"),
+            ("[mail]\ntls = \"ssl\"\n", "\"implicit\""),
+            ("[mail]\nretry = 1\n", "from 100 on"),
+            (
+                "[mail]\nserver = \"m.example\"\nfrom = \"a@b.cn\"\ntls = \"none\"\nuser = \"a\"\npassword_file = \"/etc/hostname\"\n",
+                "in clear",
             ),
             ("[listen.plain]\nrefuse = [\"a#\"]\n", "\"a#\""),
             ("[listen.plain]\nmaximum_qos = 3\n", "write 0, 1 or 2"),

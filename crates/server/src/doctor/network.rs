@@ -76,6 +76,20 @@ pub(super) fn plain(patient: &Patient, report: &mut Report) {
     }
 }
 
+/// Whether the mail server is there and lets us in.
+pub(super) fn mail(patient: &Patient, report: &mut Report) {
+    let mail = &patient.config.mail;
+    let Some(server) = &mail.server else { return };
+    match crate::mail::reach(mail) {
+        Ok(()) => report.ok("mail", format!("{server}:{} takes our login", mail.port())),
+        Err(error) => report.warn(
+            "mail",
+            format!("{server}:{}: {error}", mail.port()),
+            "look at mail.server, mail.port, mail.tls, mail.ca and the password; letters wait until it answers",
+        ),
+    }
+}
+
 /// Whether the system lets us have as many connections as the configuration does.
 pub(super) fn files(patient: &Patient, report: &mut Report) {
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
