@@ -131,9 +131,18 @@ impl Component {
             Some(at) if product == "openssh" && at > 0 => version.split_at(at),
             _ => (version, "*"),
         };
+        // NIST IR 7695, 5.3.2 and 6.2: printable ASCII alone, a blank is an underline, and a lone `*` is any.
         let escaped = |text: &str| {
+            if text == "*" {
+                return text.to_owned();
+            }
             text.chars().fold(String::new(), |mut out, letter| {
-                if !letter.is_ascii_alphanumeric() && !"._-*".contains(letter) {
+                let letter = if letter.is_ascii_graphic() {
+                    letter
+                } else {
+                    '_'
+                };
+                if !letter.is_ascii_alphanumeric() && !"._-".contains(letter) {
                     out.push('\\');
                 }
                 out.push(letter);
