@@ -343,8 +343,8 @@ fn the_fleet_knows_what_it_runs() {
     assert_eq!(campaign["state"], "planned", "{campaign}");
     assert_eq!(server.cli(&["fleet", "cve", "CVE-2014-0160"])["devices"], 0);
 
-    let told = server.cli(&["campaign", "show", campaign["id"].as_str().unwrap()]);
-    assert!(told["held"][0].is_string(), "it says why: {told}");
+    let shown = server.cli(&["campaign", "show", campaign["id"].as_str().unwrap()]);
+    assert!(shown["held"][0].is_string(), "it says why: {shown}");
 
     // The server sees the feeds by itself.
     feeds(&server);
