@@ -298,11 +298,12 @@ impl<S: Duplex> Conn<S> {
     fn advance(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
         loop {
             let worked = self.poll_work(cx)?;
-            let held = !self.may_take();
+            let (held, clogged) = (!self.may_take(), self.is_clogged());
             let read = self.poll_input(cx)?;
             self.poll_output(cx)?;
             self.poll_commands(cx);
-            if !(worked || read || held && self.may_take()) {
+            let freed = held && self.may_take() || clogged && !self.is_clogged();
+            if !(worked || read || freed) {
                 self.account()?;
                 return self.poll_timer(cx);
             }
@@ -334,6 +335,11 @@ impl<S: Duplex> Conn<S> {
         let working = self.working.as_ref().map_or(0, |working| working.len());
         let waits = working > 0 && self.share.is_too_much();
         working < self.gate.bounds.window && !waits && !self.seat.is_full(self.client.id())
+    }
+
+    /// Whether so much waits for the client that a further answer to it would be dropped.
+    fn is_clogged(&self) -> bool {
+        self.seat.is_clogged(self.client.id())
     }
 
     fn poll_input(&mut self, cx: &mut Context<'_>) -> Result<bool, End> {
@@ -466,7 +472,10 @@ impl<S: Duplex> Conn<S> {
 
     fn poll_work(&mut self, cx: &mut Context<'_>) -> Result<bool, End> {
         let mut progress = false;
-        while let Some(working) = &mut self.working {
+        // Who asks for much at once, such as pieces of files, gets it as fast as it reads.
+        while !self.is_clogged()
+            && let Some(working) = &mut self.working
+        {
             match working.poll_next_unpin(cx) {
                 Poll::Ready(Some(done)) => {
                     progress = true;

@@ -273,6 +273,15 @@ impl Seat {
         saturated || behind || live.out.len() > outgoing
     }
 
+    /// Whether so many bytes wait for the client that it gets no further message at QoS 0.
+    pub(crate) fn is_clogged(&self, session: SessionId) -> bool {
+        let outgoing = self.common.bounds.outgoing;
+        let mut state = self.lock();
+        state
+            .live_of(session)
+            .is_some_and(|live| live.out.len() > outgoing)
+    }
+
     /// Hands over a message that a dialect made for this device. An explicit subscription counts
     /// before an implicit one, so that nothing comes twice (spec/alink-wire.md §7).
     pub(crate) fn deliver(

@@ -22,6 +22,31 @@ async fn a_client_that_is_too_fast_is_slowed_down() {
     assert_eq!(server.dialect.begun.lock().len(), 5);
 }
 
+/// Answers that are ready all at once, and are more than may wait for the client, come as fast as it
+/// reads; none is lost, be it at QoS 0.
+#[tokio::test]
+async fn who_asks_for_much_at_once_gets_all_of_it() {
+    let server = server_with(Bounds {
+        outgoing: 16 * 1024,
+        ..Bounds::default()
+    });
+    let mut client = server.device("implicit", "lamp").await;
+    let payload: &'static str = "x".repeat(10_000).leak();
+    client.publish("lamp/slow", "", QoS::AtMostOnce).await;
+    for _ in 0..20 {
+        client.publish("lamp/post", payload, QoS::AtMostOnce).await;
+    }
+    while server.dialect.begun.lock().len() < 21 {
+        tokio::task::yield_now().await;
+    }
+    server.dialect.slow.add_permits(1);
+    for _ in 0..20 {
+        let (topic, answer) = client.message().await;
+        assert_eq!((topic.as_str(), answer.len()), ("lamp/post_reply", 10_000));
+    }
+    assert_eq!(server.notes.dropped.load(Ordering::SeqCst), 0);
+}
+
 /// What is not spoken here ends the connection, and so does what is too large or malformed.
 #[tokio::test]
 async fn nonsense_is_shown_out() {
