@@ -208,8 +208,9 @@ fn a_campaign_counts_every_device_once_whatever_is_killed() {
             "{how}: {tally}"
         );
     }
-    // How many were in the middle when it was killed is the machine's affair.
-    assert!(upgrades["resumed"].as_u64() >= Some(FLEET / 40), "{tally}");
+    // Of those that drop, the ones whose download fails have nothing to resume.
+    let drop = FLEET * 5 / 100 - FLEET / 100;
+    assert!(upgrades["resumed"].as_u64() >= Some(drop), "{tally}");
     assert_eq!(code, 0, "{tally}");
 
     // The same fleet, of which half fail now; ten devices a second are told.
@@ -333,9 +334,7 @@ fn gateways_and_their_sub_devices_are_played() {
     let package = package(&server, &subs, "2.0.0", 200_000);
     let id = campaign(&server, &package, &subs, &["--over-mqtt"]);
     let told = campaign_is(&server, &id, |told| told["state"] != "running");
-    // Of those that lose their line in the middle, a few may give up on a busy machine.
-    let (well, badly) = (count(&told, &["succeeded"]), count(&told, &["failed"]));
-    assert!(well + badly == 120 && badly <= 4, "{told}");
+    assert_eq!(count(&told, &["succeeded"]), 120, "{told}");
     let (tally, code) = fleet.stop();
     assert_eq!(code, 0, "{tally}");
     assert_eq!(tally["gateways"], 2);
@@ -352,14 +351,10 @@ fn gateways_and_their_sub_devices_are_played() {
     assert_eq!(commands["properties"], 1, "{tally}");
     assert_eq!(commands["services"], 1, "{tally}");
     assert_eq!(commands["answered"], 2, "{tally}");
-    assert_eq!(tally["upgrades"]["done"], well, "{tally}");
+    assert_eq!(tally["upgrades"]["done"], 120, "{tally}");
     assert_eq!(tally["upgrades"]["done_again"], 0, "{tally}");
     // Exactly its bytes, for all that broke off meanwhile.
-    let bytes = tally["upgrades"]["bytes"].as_u64();
-    assert!(
-        bytes >= Some(well * 200_000) && bytes <= Some(120 * 200_000),
-        "{tally}"
-    );
+    assert_eq!(tally["upgrades"]["bytes"], 120 * 200_000, "{tally}");
 }
 
 /// Devices that register by themselves over TLS come back with the secrets that were kept; churn

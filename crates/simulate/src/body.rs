@@ -111,8 +111,15 @@ impl Body {
     }
 
     /// What it says first on a connection: what went wrong while nobody heard it, its versions,
-    /// and, when it is at an upgrade piece by piece, what it wants next.
+    /// and, when it is at an upgrade piece by piece, what it wants next. While it installs it is
+    /// not heard: it would tell the version that it is about to leave.
     pub(crate) fn greet(&mut self, at: usize, link: &mut Link) {
+        if let Some(Upgrade {
+            at: At::Installing, ..
+        }) = &self.upgrade
+        {
+            return;
+        }
         self.tell_failure(at, link);
         self.inform(link);
         if let Some(Upgrade {

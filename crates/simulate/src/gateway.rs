@@ -91,12 +91,12 @@ impl Line {
         let answered = async {
             loop {
                 let packet = link.next().await?;
+                link.flush().await.ok()?;
                 if let Packet::Publish(message) = &packet
                     && *message.topic == *to
                     && let Ok(reply) = serde_json::from_slice::<Value>(&message.payload)
                     && reply["id"] == word.as_str()
                 {
-                    link.accept(message);
                     return Some(reply);
                 }
                 link.kept.push_back(packet);

@@ -394,10 +394,7 @@ impl Line {
                 }
                 None
             }
-            Packet::Publish(message) => {
-                link.accept(&message);
-                self.message(message, link)
-            }
+            Packet::Publish(message) => self.message(message, link),
             _ => None,
         }
     }
@@ -473,7 +470,6 @@ impl Line {
 async fn registered(link: &mut Link) -> Option<String> {
     loop {
         if let Packet::Publish(message) = link.next().await? {
-            link.accept(&message);
             let told: Value = serde_json::from_slice(&message.payload).ok()?;
             if let Some(secret) = told["deviceSecret"].as_str() {
                 return Some(secret.to_owned());

@@ -188,13 +188,6 @@ impl Link {
         self.waiting.remove(&ack.packet_id.get())
     }
 
-    /// Appends the acknowledgement of a message, if it wants one.
-    pub(crate) fn accept(&mut self, message: &Publish) {
-        if let Some(id) = message.packet_id {
-            self.put(&Packet::PubAck(Ack::new(id, ReasonCode::Success)));
-        }
-    }
-
     pub(crate) fn ping(&mut self) {
         self.put(&Packet::PingReq);
     }
@@ -239,8 +232,16 @@ impl Link {
         }
     }
 
-    /// A packet that came already; an error when it is none.
+    /// A packet that came already; an error when it is none. The acknowledgement that it wants goes
+    /// out with the next flush, also when it is only looked at later: a server waits with further
+    /// messages when too many of them are not acknowledged.
     pub(crate) fn ready(&mut self) -> Result<Option<Packet>, ()> {
-        self.decoder.decode(&mut self.buffer).map_err(|_| ())
+        let packet = self.decoder.decode(&mut self.buffer).map_err(|_| ())?;
+        if let Some(Packet::Publish(message)) = &packet
+            && let Some(id) = message.packet_id
+        {
+            self.put(&Packet::PubAck(Ack::new(id, ReasonCode::Success)));
+        }
+        Ok(packet)
     }
 }
