@@ -200,8 +200,9 @@ pub struct Bounds {
     pub packet: usize,
     /// Messages of one connection that the dialect works on at once; no more are read meanwhile.
     pub window: usize,
-    /// Bytes that wait to be written to one connection. What does not fit is dropped (QoS 0) or
-    /// queued (QoS 1).
+    /// Bytes that wait to be written to one connection. What others publish and does not fit is
+    /// dropped (QoS 0) or queued (QoS 1); answers to the client itself wait, and no more of it is
+    /// read meanwhile.
     pub outgoing: usize,
     /// Bytes of messages that all connections together may hold while they read, work on and write
     /// them. Beyond it new clients are told that the server is busy, and who would hold more is cut
