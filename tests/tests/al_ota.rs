@@ -124,6 +124,7 @@ fn status(app: &mut Client, job: &str) -> String {
 
 /// [AL-4.1] [AL-4.2] The way of a firmware: handed in, tried on one device with the Python SDK,
 /// then to the rest with the Node.js SDKs, the newer and the older one.
+/// Document: [001 6.11].
 #[test]
 fn a_firmware_is_tried_on_one_device_and_goes_to_all() {
     let mut server = Server::start();

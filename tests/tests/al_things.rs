@@ -316,3 +316,90 @@ fn a_device_is_asked_and_begins_anew() {
     device.ping();
     server.cli(&["device", "reset", &product, "kitchen", "--yes"]);
 }
+
+/// [AL-6.13] [AL-3.12] A device is asked for its log, and sends it; and an operator sees what it
+/// sent, what it was answered, and what was refused and why.
+#[test]
+fn a_device_is_looked_into() {
+    let server = Server::start();
+    let (product, _) = server.product("thermometer");
+    let secret = server.device(&product, "kitchen");
+    let mut device = Mqtt::open(server.address("mqtt"), None, Version::V311);
+    let login = Login::signed(&product, "kitchen", &secret, ",_ss=1");
+    let told = device.connect(&login, true, 600);
+    assert_eq!(told.reason, ReasonCode::Success);
+    let own = |rest: &str| format!("/sys/{product}/kitchen/{rest}");
+    let ask = |device: &mut Mqtt, rest: &str, params: Value| -> Value {
+        let topic = own(rest);
+        let request = json!({"id": "1", "version": "1.0", "params": params});
+        device.publish_acknowledged(&topic, request.to_string().as_bytes());
+        let reply = device.message(&format!("{topic}_reply"));
+        serde_json::from_slice(&reply).expect("JSON")
+    };
+    let switch = |what: &str, to: &str| server.cli(&["device", what, &product, "kitchen", to]);
+    let shown = |what: &str| server.cli(&["device", what, &product, "kitchen"]);
+
+    // Its log: wanted or not, told at once and when it asks.
+    let wanted = |device: &mut Mqtt| {
+        let params = json!({"configScope": "device", "getType": "content"});
+        let reply = ask(device, "thing/config/log/get", params);
+        assert_eq!(reply["code"], 200, "{reply}");
+        reply["data"]["content"]["mode"].clone()
+    };
+    assert_eq!(wanted(&mut device), 0);
+    for (to, mode) in [("on", 1), ("off", 0), ("on", 1)] {
+        switch("log", to);
+        let pushed = device.message(&own("thing/config/log/push"));
+        let pushed: Value = serde_json::from_slice(&pushed).expect("JSON");
+        assert_eq!(pushed["params"]["content"]["mode"], mode, "{pushed}");
+        let answer = json!({"id": pushed["id"], "code": 200, "data": {}}).to_string();
+        device.publish_acknowledged(&own("thing/config/log/push_reply"), answer.as_bytes());
+        assert_eq!(wanted(&mut device), mode);
+    }
+    for (rest, level) in [
+        ("thing/log/post", "WARN"),
+        ("thing/config/log/post", "ERROR"),
+    ] {
+        let line = json!([{"utcTime": "2026-01-02T03:04:05.678+0000", "logLevel": level,
+            "module": "battery", "code": "7", "traceContext": "t", "logContent": "low"}]);
+        assert_eq!(ask(&mut device, rest, line)["code"], 200);
+        assert_eq!(ask(&mut device, rest, json!("x"))["code"], 460);
+    }
+    let log = shown("log");
+    let rows: Vec<_> = log["items"].as_array().expect("a list").iter().collect();
+    let text = |row: &Value, field: &str| row[field].as_str().unwrap_or_default().to_owned();
+    let levels: Vec<_> = rows.iter().map(|row| text(row, "level")).collect();
+    assert_eq!(levels, ["WARN", "ERROR"], "{log}");
+    assert_eq!(
+        (text(rows[0], "module"), text(rows[0], "text")),
+        ("battery".to_owned(), "low".to_owned()),
+        "{log}"
+    );
+
+    // A trace.
+    switch("trace", "on");
+    let strange = format!("/sys/{product}/cellar/thing/event/property/post");
+    device.publish_acknowledged(&strange, b"{\"id\":\"1\",\"params\":{\"temperature\":1}}");
+    assert!(device.subscribe(&format!("{strange}_reply")).is_error());
+    let post = json!({"target": 99});
+    let reply = ask(&mut device, "thing/event/property/post", post);
+    assert_eq!(reply["code"], 200, "{reply}");
+    let trace = shown("trace");
+    let rows = trace["items"].as_array().expect("a list");
+    let tells = |way: &str, topic: &str, part: &str| {
+        let row = |row: &&Value| {
+            row["way"] == way && row["topic"] == topic && text(row, "text").contains(part)
+        };
+        assert!(
+            rows.iter().any(|one| row(&one)),
+            "{way} {topic} {part}: {trace}"
+        );
+    };
+    tells("note", &strange, "no right to publish");
+    tells("note", &format!("{strange}_reply"), "no right to subscribe");
+    let topic = own("thing/event/property/post");
+    tells("up", &topic, "99");
+    tells("down", &format!("{topic}_reply"), "\"code\":200");
+    switch("trace", "off");
+    assert_eq!(shown("trace")["items"], json!([]));
+}

@@ -3,7 +3,8 @@ reads its sub-devices over Modbus/TCP (pymodbus) and OPC UA (asyncua) as the fil
 what it read for them.
 
 Orders: {"do": "start", host, port, ca, product, device, secret, subs: [{product, device, secret}]}.
-Events: {"event": "ready"} once its sub-devices are logged in, {"event": "wired", document, passwords},
+Events: {"event": "ready"} once its sub-devices are logged in,
+{"event": "wired", topic, push, document, passwords},
 {"event": "posted", device, params, code}, {"event": "trouble", text}.
 """
 
@@ -56,6 +57,7 @@ class Line:
     def heard(self, _client, _data, message):
         told = json.loads(message.payload)
         if message.topic.endswith("/thing/model/config/push"):
+            self.pushed_on = message.topic
             self.pushes.put(told)
         elif told.get("id") in self.replies:
             self.replies.pop(told["id"]).put(told)
@@ -163,7 +165,9 @@ async def work(line, push):
     document = fetch(push, order["ca"])
     servers = document["serverList"]
     passwords = [opened(one["password"], order["secret"]) for one in servers if "password" in one]
-    tell(event="wired", push=push, document=document, passwords=passwords)
+    tell(
+        event="wired", topic=line.pushed_on, push=push, document=document, passwords=passwords
+    )
     async for device, found in round_of(document, order["secret"]):
         topic = f"/sys/{device['productKey']}/{device['deviceName']}/thing/event/property/post"
         reply = line.ask(topic, {name: {"value": value} for name, value in found.items()})

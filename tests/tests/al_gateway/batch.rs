@@ -1,6 +1,6 @@
 //! A gateway's batches.
 
-use crate::{Sub, Yard};
+use crate::{Sub, Yard, edges::batch};
 use serde_json::{Value, json};
 
 fn parcel(sub: &Sub, more: &Value) -> Value {
@@ -141,4 +141,65 @@ fn a_history_is_kept_with_its_times() {
     assert_eq!(reply["code"], 6401, "{reply}");
     let reply = gateway.ask(post, &json!({}));
     assert_eq!(reply["code"], 460, "{reply}");
+}
+
+/// [AL-6.7] As much as a pack may have is taken: 200 values and 20 events of the gateway, and as many
+/// of each of 20 sub-devices, which are bound and need not be logged in.
+#[test]
+fn a_pack_may_have_as_much_as_the_document_says() {
+    let yard = Yard::open();
+    let mut gateway = yard.gateway("gate");
+    let subs = batch(&yard, 20);
+    let proofs: Vec<Value> = subs.iter().map(Sub::binding).collect();
+    let reply = gateway.ask("/thing/topo/add", &json!(proofs));
+    assert_eq!(reply["code"], 200, "{reply}");
+    let began = 1_767_225_600_000_u64;
+    let content = |many: u64| {
+        let values: Vec<Value> = (0..many)
+            .map(|n| json!({"value": n % 50, "time": began + n}))
+            .collect();
+        let events: Vec<Value> = (0..20)
+            .map(|n| json!({"value": {"peak": n}, "time": began + n}))
+            .collect();
+        json!({"properties": {"temperature": values}, "events": {"overheated": events}})
+    };
+    let pack = |many: u64| {
+        let mut pack = content(200);
+        let parcels: Vec<Value> = subs.iter().map(|sub| parcel(sub, &content(many))).collect();
+        pack["subDevices"] = json!(parcels);
+        pack
+    };
+    let post = "/thing/event/property/pack/post";
+    let reply = gateway.ask(post, &pack(201));
+    assert_eq!(reply["code"], 6106, "one value too many: {reply}");
+    assert_eq!(yard.temperature(&gateway.names), "", "nothing is kept");
+    let reply = gateway.ask(post, &pack(200));
+    assert_eq!(reply["code"], 200, "{reply}");
+    let range = [
+        ("StartTime", "0"),
+        ("EndTime", "9999999999999"),
+        ("Asc", "0"),
+    ];
+    for sub in [&gateway.names, &subs[0], &subs[19]] {
+        let more = [("Identifier", "temperature"), ("PageSize", "50")];
+        let told = yard.call(
+            "QueryDevicePropertyData",
+            sub,
+            &[&range[..], &more].concat(),
+        );
+        let rows = told["Data"]["List"]["PropertyInfo"]
+            .as_array()
+            .expect("rows");
+        assert_eq!(
+            (rows.len(), &rows[0]["Value"]),
+            (50, &json!("49")),
+            "{told}"
+        );
+        let last = (began + 199).to_string();
+        assert_eq!(rows[0]["Time"], last.as_str(), "all of them: {told}");
+        let more = [("Identifier", "overheated"), ("PageSize", "50")];
+        let told = yard.call("QueryDeviceEventData", sub, &[&range[..], &more].concat());
+        let rows = told["Data"]["List"]["EventInfo"].as_array().expect("rows");
+        assert_eq!(rows.len(), 20, "{told}");
+    }
 }

@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 /// A step of a gateway with many sub-devices; one message holds at most 256 KiB.
 const STEP: usize = 500;
 
-fn batch(yard: &Yard, many: usize) -> Vec<Sub> {
+/// Devices without a gateway yet.
+pub(super) fn batch(yard: &Yard, many: usize) -> Vec<Sub> {
     let made = yard
         .server
         .cli(&["device", "batch", &yard.subs, "--count", &many.to_string()]);

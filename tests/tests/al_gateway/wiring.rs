@@ -117,6 +117,8 @@ fn a_gateway_reads_its_sub_devices_as_it_was_told() {
     gateway.wait("ready");
     let wired = gateway.wait("wired");
     assert_eq!(wired["passwords"], json!(["geheim"]));
+    let topic = format!("/sys/{gateways}/gate/thing/model/config/push");
+    assert_eq!(wired["topic"], topic.as_str());
     let push = &wired["push"];
     assert_eq!(push["method"], "thing.model.config.push");
     assert_eq!(push["data"]["digest"], told["sha256"]);

@@ -2,6 +2,7 @@
 //! access modes, events of each kind, services and what devices answer, the template, and time.
 
 mod function;
+mod silent;
 mod value;
 
 use serde_json::{Value, json};
@@ -99,7 +100,11 @@ struct House {
 
 impl House {
     fn open() -> Self {
-        let mut server = Server::start();
+        Self::open_with(&[])
+    }
+
+    fn open_with(settings: &[&str]) -> Self {
+        let mut server = Server::start_with(settings);
         let key = server.key();
         let folder = tempfile::tempdir().expect("a folder");
         let file = scratch(folder.path(), "model.json", &model().to_string());

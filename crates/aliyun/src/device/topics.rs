@@ -522,6 +522,9 @@ impl Route<'_> {
 }
 
 #[cfg(test)]
+mod manual;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
