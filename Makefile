@@ -9,7 +9,7 @@ CARGO ?= cargo
 export CARGO_TARGET_DIR ?= $(CURDIR)/target
 export MUSTER_TOOLS ?= $(CURDIR)/.tools
 
-.PHONY: deb firmware help run test check demo bench hostile soak fuzz fuzz-smoke deny
+.PHONY: deb firmware labelled help run test check demo bench hostile soak fuzz fuzz-smoke deny
 
 help: ## list the recipes
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -52,7 +52,7 @@ demo: ## play the README's walk unattended, with a data folder of its own
 	examples/demo
 
 bench: ## measure beside mosquitto; writes target/bench/report.json
-	tools/setup build bench
+	tools/setup build bench scan
 	$(CARGO) build --release --bin muster --bin bench
 	$(CARGO_TARGET_DIR)/release/bench
 
@@ -61,6 +61,11 @@ hostile: ## a million altered packets of each MQTT version against a server; pri
 	tools/setup build
 	$(CARGO) build --release --bin muster
 	$(CARGO) test --release -p tests --test hostile million -- --nocapture
+
+labelled: export MUSTER_LABELLED = all
+labelled: ## what the scanner finds in hundreds of labelled binaries, beside cve-bin-tool and unblob
+	tools/setup build scan labelled
+	$(CARGO) test --release -p scan --test labelled -- --nocapture
 
 soak: export KILLS ?= 200
 soak: export MINUTES ?= 30

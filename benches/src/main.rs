@@ -23,7 +23,7 @@ const STORM: usize = 15_000;
 /// The same over TLS.
 const TLS_STORM: usize = 3_000;
 
-const SCENES: [&str; 14] = [
+const SCENES: [&str; 16] = [
     "idle",
     "flood",
     "pairs",
@@ -38,6 +38,8 @@ const SCENES: [&str; 14] = [
     "scale",
     "start-storm",
     "id2",
+    "vulns",
+    "scan",
 ];
 
 fn main() {
@@ -126,6 +128,12 @@ fn main() {
             }
         }
     });
+    if wanted(&["vulns"]) {
+        scene::vulns(&mut report);
+    }
+    if wanted(&["scan"]) {
+        scene::scan(&mut report);
+    }
     report.print();
     report.write();
 }

@@ -8,6 +8,7 @@ mod login;
 mod message;
 mod post;
 mod rrpc;
+mod scan;
 mod start;
 
 pub(crate) use campaign::campaign;
@@ -18,6 +19,7 @@ pub(crate) use login::{login, scale, storm, ticket};
 pub(crate) use message::{flood, looped, pairs};
 pub(crate) use post::{paced, post};
 pub(crate) use rrpc::rrpc;
+pub(crate) use scan::{scan, vulns};
 pub(crate) use start::start;
 
 use crate::broker::cpu;

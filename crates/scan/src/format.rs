@@ -145,6 +145,11 @@ pub(crate) static FORMATS: &[&Format] = &[
     &container::hex::FORMAT,
 ];
 
+/// Names of all formats that are read.
+pub fn formats() -> impl Iterator<Item = &'static str> {
+    FORMATS.iter().map(|format| format.name)
+}
+
 /// The format of that name.
 #[cfg(any(test, fuzzing))]
 pub(crate) fn named(name: &str) -> Option<&'static Format> {

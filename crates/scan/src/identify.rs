@@ -159,7 +159,11 @@ fn patterns() -> &'static Patterns {
         rules: RULES
             .iter()
             .map(|rule| {
-                let text = format!("(?-u){}", rule.pattern.replace("<V>", rules::VERSION));
+                let pattern = rule.pattern.replace("<V>", rules::VERSION);
+                let text = match rule.apart {
+                    true => format!(r"(?-u)\x00(?:{pattern})\x00"),
+                    false => format!("(?-u){pattern}"),
+                };
                 (
                     rule,
                     Regex::new(&text).expect("the table's patterns are tested"),
@@ -184,7 +188,7 @@ fn banners(
     let mut whole: Vec<usize> = Vec::new();
     for hit in patterns.literals.find_overlapping_iter(bytes) {
         let (rule, pattern) = &patterns.rules[hit.pattern().as_usize()];
-        if rule.whole {
+        if rule.whole || rule.apart {
             // One look at the whole file is enough.
             if whole.contains(&hit.pattern().as_usize()) {
                 continue;
@@ -193,7 +197,12 @@ fn banners(
         }
         // The pattern's match holds the literal.
         let from = hit.start().saturating_sub(rule.back.max(BACK));
-        let (from, window) = if rule.whole {
+        let (from, window) = if rule.apart {
+            match text_of_its_own(pattern, bytes, hit.start()) {
+                Some(at) => (at, &bytes[at..bytes.len().min(at + 160)]),
+                None => continue,
+            }
+        } else if rule.whole {
             (0, bytes)
         } else {
             (from, &bytes[from..bytes.len().min(hit.end() + 160)])
@@ -227,6 +236,30 @@ fn banners(
         told.push((rule.name, version));
         found.push(component);
     }
+}
+
+/// So far from a format its version is beside it.
+const BESIDE: usize = 256;
+/// Texts that could be a version, of which the right one is looked for.
+const TEXTS: usize = 1_000;
+
+/// Where a version stands as a text of its own for the format at `format`: the nearest, if it is
+/// beside the format, or if there is no other in the file.
+fn text_of_its_own(pattern: &Regex, bytes: &[u8], format: usize) -> Option<usize> {
+    let mut found: Vec<(usize, &[u8])> = Vec::new();
+    let mut from = 0;
+    while let Some(text) = pattern.captures_at(bytes, from) {
+        let (whole, version) = (text.get(0)?, text.get(1)?);
+        found.push((whole.start(), version.as_bytes()));
+        if found.len() > TEXTS {
+            return None;
+        }
+        // The end of one text is the start of the next.
+        from = whole.end() - 1;
+    }
+    let (at, version) = *found.iter().min_by_key(|(at, _)| at.abs_diff(format))?;
+    let only = found.iter().all(|(_, other)| *other == version);
+    (only || at.abs_diff(format) <= BESIDE).then_some(at)
 }
 
 /// Whether a text of a file can be the file's own.

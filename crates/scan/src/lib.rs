@@ -37,7 +37,7 @@ mod path;
 mod view;
 
 pub use fault::Fault;
-pub use format::Class;
+pub use format::{Class, formats};
 pub use identify::identify;
 pub use limits::Limits;
 pub use unpack::{Unpacked, unpack};

@@ -403,7 +403,20 @@ fn known(components: &[Component], database: &Database) -> HashMap<&'static str,
             .or_default()
             .extend(vulnerabilities(component, database));
     }
+    // A kernel has thousands: within a severity those come first that somebody uses, or soon may.
+    for infos in groups.values_mut() {
+        infos.sort_by(|a, b| rank(a, database).total_cmp(&rank(b, database)));
+    }
     groups
+}
+
+/// The smaller, the sooner it should be looked at.
+fn rank(info: &VulnInfo, database: &Database) -> f32 {
+    let Some(cve) = &info.cve else { return 0.0 };
+    match database.is_exploited(&cve.cve_id) {
+        true => -2.0,
+        false => -database.probability(&cve.cve_id).unwrap_or_default(),
+    }
 }
 
 fn group(risk: &Risk, mut infos: Vec<VulnInfo>) -> Option<RiskGroup> {

@@ -258,3 +258,30 @@ fn rpm_databases() {
     let found = image(&[&build, install, berkeley]);
     assert_eq!(names(&found), wanted);
 }
+
+/// The same as one text of bytes, so that the compiler keeps their order.
+const D: &str = "c() { printf 'const volatile char texts[] = \"\\\\0\"'; \
+    for t in \"$@\"; do printf '\"%s\" \"\\\\0\"' \"$t\"; done; printf ';int api(void){return texts[0]!=0;}\\n'; };";
+
+/// A program may hold only a format, and its version as a text of its own: the one that is beside
+/// the format, or the only one; of several that are far away, none is guessed.
+#[test]
+fn a_format_and_its_version() {
+    let far = "x".repeat(600);
+    let found = image(&[&format!(
+        "{D} c '2.0.11' 'mosquitto version %s' > a.c; echo 'int main(void){{return api();}}' > m.c; \
+         sed -i '1i int api(void);' m.c; gcc -s -o root/broker a.c m.c; \
+         c 'hostapd v%s' '{far}' '2.9' > a.c; gcc -s -o root/hostapd a.c m.c; \
+         c '2.4' 'wpa_supplicant v%s' '{far}' '2.9' > a.c; gcc -s -o root/wpa a.c m.c; \
+         c '1.0.1' '{far}' 'D-Bus Message Bus Daemon %s' '{far}' '1.2.3' > a.c; gcc -s -o root/bus a.c m.c; \
+         c 'Sudo version 1.x' '1.9.5p2' > a.c; gcc -s -o root/speaks-of-sudo a.c m.c"
+    )]);
+    assert_eq!(
+        names(&found),
+        [
+            ("hostapd", "2.9"),
+            ("mosquitto", "2.0.11"),
+            ("wpa_supplicant", "2.4")
+        ]
+    );
+}

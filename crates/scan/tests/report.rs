@@ -323,3 +323,36 @@ fn what_cannot_be_unpacked_is_said() {
     assert_eq!(scan.report.risks.len(), 1);
     assert_eq!(scan.report.risks[0].code, "Unreadable");
 }
+
+/// [FS-5] What is known of a kernel stands in a group of its own; in every group, of one severity,
+/// what is exploited comes first and then what soon may be. Where a distribution may have repaired
+/// something, each finding says so.
+#[test]
+fn a_kernel_does_not_drown_the_rest() {
+    let database = database();
+    let line = r"mkdir -p root/usr/lib/opkg
+        printf 'Package: kernel\nVersion: 2.6.9-1\nStatus: install ok installed\n\nPackage: libopenssl1.0\nVersion: 1.0.1f-2\nStatus: install ok installed\n\n' > root/usr/lib/opkg/status";
+    let scan = scanned(line, None, &database);
+    for (code, product) in [("CveKernel", ":linux_kernel:"), ("CveVuln", ":openssl:")] {
+        let group = scan.report.risks.iter().find(|group| group.code == code);
+        let infos = &group.unwrap().vuln_infos;
+        assert!(infos.len() > 2, "{code}: {}", infos.len());
+        let ranks = infos.iter().map(|info| {
+            let cve = info.cve.as_ref().unwrap();
+            assert!(cve.cpe.cpe_name.contains(product), "{}", cve.cpe.cpe_name);
+            assert!(
+                cve.description.contains("possibly repaired"),
+                "{}",
+                cve.cve_id
+            );
+            let probable = database.probability(&cve.cve_id).unwrap_or_default();
+            let rank = match database.is_exploited(&cve.cve_id) {
+                true => 2.0,
+                false => probable,
+            };
+            (info.severity, -rank)
+        });
+        let ranks: Vec<_> = ranks.collect();
+        assert!(ranks.is_sorted_by(|a, b| a <= b), "{code}: {ranks:?}");
+    }
+}

@@ -23,6 +23,9 @@ pub(super) struct Rule {
     pub(super) raw: bool,
     /// Whether the version stands anywhere in the file instead of beside the literal.
     pub(super) whole: bool,
+    /// Whether the literal is only a format for the version, which is a text of its own: the one in
+    /// the file that `pattern` matches whole, or of several the one right beside the literal.
+    pub(super) apart: bool,
 }
 
 const fn program(
@@ -41,6 +44,7 @@ const fn program(
         also: &[],
         raw: false,
         whole: false,
+        apart: false,
     }
 }
 
@@ -82,6 +86,14 @@ const fn behind(rule: Rule, back: usize) -> Rule {
 const fn anywhere(rule: Rule) -> Rule {
     Rule {
         whole: true,
+        ..rule
+    }
+}
+
+/// The literal is a format such as `x version %s`; `pattern` is of the version alone.
+const fn apart(rule: Rule) -> Rule {
+    Rule {
+        apart: true,
         ..rule
     }
 }
@@ -600,7 +612,7 @@ pub(super) static RULES: &[Rule] = &[
         "openvpn",
         &[("openvpn", "openvpn")],
         "OpenVPN ",
-        r"OpenVPN (2\.\d+(?:\.\d+|_rc\d+)) ",
+        r"OpenVPN (2\.\d+(?:\.\d+|_rc\d+)) [\w.-]+ \[",
     ),
     program(
         "strongswan",
@@ -822,6 +834,135 @@ pub(super) static RULES: &[Rule] = &[
         "AliOS Things ",
         r"AliOS Things (?:v)?(\d\.\d+\.\d+)",
     ),
+    apart(program(
+        "mosquitto",
+        &[("eclipse", "mosquitto")],
+        "mosquitto version %s",
+        r"(\d\.\d+\.\d+)",
+    )),
+    apart(program(
+        "sudo",
+        &[("sudo_project", "sudo")],
+        "Sudo version %s",
+        r"(1\.\d+\.\d+(?:p\d+)?)",
+    )),
+    apart(program(
+        "rsync",
+        &[("samba", "rsync")],
+        "rsync error: %s (code",
+        r"([23]\.\d\.\d+)",
+    )),
+    apart(program(
+        "bluez",
+        &[("bluez", "bluez")],
+        "BlueZ %s",
+        r"([45]\.\d\d)",
+    )),
+    apart(program(
+        "chrony",
+        CHRONY,
+        "chronyd (chrony) version %s",
+        r"(\d\.\d+(?:\.\d+)?)",
+    )),
+    apart(program(
+        "dbus",
+        &[("freedesktop", "dbus"), ("d-bus_project", "d-bus")],
+        "D-Bus Message Bus Daemon %s",
+        r"(1\.\d+\.\d+)",
+    )),
+    apart(program(
+        "e2fsprogs",
+        &[("e2fsprogs_project", "e2fsprogs")],
+        "e2fsck %s (%s)",
+        r"(1\.\d\d\.\d+)",
+    )),
+    apart(program(
+        "e2fsprogs",
+        &[("e2fsprogs_project", "e2fsprogs")],
+        "mke2fs %s (%s)",
+        r"(1\.\d\d\.\d+)",
+    )),
+    apart(program(
+        "hostapd",
+        &[("w1.fi", "hostapd")],
+        "hostapd v%s",
+        r"([12]\.\d+(?:\.\d+)?|0\.[4-9]\.\d+)",
+    )),
+    apart(program(
+        "wpa_supplicant",
+        &[("w1.fi", "wpa_supplicant")],
+        "wpa_supplicant v%s",
+        r"([12]\.\d+(?:\.\d+)?|0\.[4-9]\.\d+)",
+    )),
+    apart(program(
+        "jq",
+        JQ,
+        "JSON processor [version %s]",
+        r"(1\.\d(?:\.\d)?)",
+    )),
+    apart(program(
+        "wget",
+        &[("gnu", "wget")],
+        "GNU Wget %s built on",
+        r"(1\.[12]\d(?:\.\d+)?)",
+    )),
+    apart(program(
+        "tar",
+        &[("gnu", "tar")],
+        "\0GNU tar\0",
+        r"(1\.[1-9]\d)",
+    )),
+    with(
+        program(
+            "tcpdump",
+            &[("tcpdump", "tcpdump")],
+            "%s version ",
+            r"\x00%s version ([34]\.\d+\.\d+)\n?\x00",
+        ),
+        &["tcpdump"],
+    ),
+    behind(
+        program(
+            "iptables",
+            &[("netfilter", "iptables")],
+            " (nf_tables)",
+            r"\x00(1\.\d\.\d+) \(nf_tables\)\x00",
+        ),
+        12,
+    ),
+    behind(
+        program(
+            "iptables",
+            &[("netfilter", "iptables")],
+            " (legacy)",
+            r"\x00(1\.\d\.\d+) \(legacy\)\x00",
+        ),
+        12,
+    ),
+    apart(library(
+        "bzip2",
+        &[("bzip", "bzip2"), ("bzip2_project", "bzip2")],
+        "bzip2/libbzip2: internal error",
+        r"(1\.\d\.\d+), \d+-[A-Z][a-z]{2}-\d{4}",
+        "libbz2",
+        &["bzip2"],
+    )),
+    apart(library(
+        "json-c",
+        &[("json-c_project", "json-c"), ("json-c", "json-c")],
+        "json_object_",
+        r"(0\.1\d(?:\.\d+)?)",
+        "libjson-c",
+        &[],
+    )),
+    apart(library(
+        "net-snmp",
+        &[("net-snmp", "net-snmp")],
+        "NET-SNMP version: %s",
+        r"(5\.\d+(?:\.\d+)*)",
+        "libnetsnmp",
+        &[],
+    )),
 ];
 
 /// Names of vendor and product.

@@ -55,25 +55,15 @@ fn fit_with_data_inside_and_outside() {
 }
 
 /// A TRX of version 1 around a kernel and a root file system, behind a header of a vendor.
-#[test]
-fn trx_behind_a_chk_header() {
-    let source = Source::new();
-    source.sh(
-        "mksquashfs root fs.img -quiet -noappend -no-progress -comp xz >/dev/null; \
-               xz --format=lzma -c root/usr/share/prose > k.lzma",
-    );
-    let (kernel, root) = (
-        fs::read(source.path("k.lzma")).unwrap(),
-        fs::read(source.path("fs.img")).unwrap(),
-    );
+pub(crate) fn trx_in_chk(kernel: &[u8], root: &[u8]) -> Vec<u8> {
     let mut body = Vec::new();
     body.extend(0_u16.to_le_bytes());
     body.extend(1_u16.to_le_bytes());
     for offset in [28, 28 + kernel.len() as u32, 0] {
         body.extend(offset.to_le_bytes());
     }
-    body.extend(&kernel);
-    body.extend(&root);
+    body.extend(kernel);
+    body.extend(root);
     let mut crc = flate2::Crc::new();
     crc.update(&body);
     let mut trx = b"HDR0".to_vec();
@@ -87,7 +77,21 @@ fn trx_behind_a_chk_header() {
     chk.extend([0; 12]);
     chk.extend(b"U12H127T00_NETGEAR");
     chk.extend(&trx);
-    let found = opened(chk);
+    chk
+}
+
+#[test]
+fn trx_behind_a_chk_header() {
+    let source = Source::new();
+    source.sh(
+        "mksquashfs root fs.img -quiet -noappend -no-progress -comp xz >/dev/null; \
+               xz --format=lzma -c root/usr/share/prose > k.lzma",
+    );
+    let (kernel, root) = (
+        fs::read(source.path("k.lzma")).unwrap(),
+        fs::read(source.path("fs.img")).unwrap(),
+    );
+    let found = opened(trx_in_chk(&kernel, &root));
     assert_eq!(found.faults, []);
     let formats: Vec<_> = found.volumes.iter().map(|v| v.format).collect();
     assert_eq!(formats, ["chk", "trx", "lzma", "squashfs"]);
@@ -128,32 +132,35 @@ fn android_sparse_around_ext4() {
     assert_eq!(found.volumes[0].format, "android-sparse");
 }
 
-#[test]
-fn partitions_and_their_file_systems() {
-    let source = Source::new();
-    source.sh("rm -f e.img; mke2fs -q -t ext2 -d root e.img 4M >/dev/null 2>&1");
-    let part = fs::read(source.path("e.img")).unwrap();
+/// One partition.
+pub(crate) fn mbr(part: &[u8]) -> Vec<u8> {
     let mut disk = vec![0; 512 * 8];
     disk[510..512].copy_from_slice(b"\x55\xaa");
     disk[450] = 0x83;
     disk[454..458].copy_from_slice(&8_u32.to_le_bytes());
     disk[458..462].copy_from_slice(&(part.len() as u32 / 512).to_le_bytes());
     disk.extend(part);
-    fs::write(source.path("image"), &disk).unwrap();
+    disk
+}
+
+#[test]
+fn partitions_and_their_file_systems() {
+    let source = Source::new();
+    source.sh("rm -f e.img; mke2fs -q -t ext2 -d root e.img 4M >/dev/null 2>&1");
+    let part = fs::read(source.path("e.img")).unwrap();
+    fs::write(source.path("image"), mbr(&part)).unwrap();
     let found = round(&source, "true", "ext");
     assert_eq!(found.volumes[0].format, "mbr");
 }
 
 /// A firmware volume as the specification lays it out, with one file in it.
-#[test]
-fn uefi_volumes_are_listed() {
-    let content = prose(1000);
+pub(crate) fn uefi(content: &[u8]) -> Vec<u8> {
     let mut file = vec![0x11; 16];
     file.extend([0, 0, 7, 0]);
     let size = 24 + content.len() as u32;
     file.extend(&size.to_le_bytes()[..3]);
     file.push(0xf8);
-    file.extend(&content);
+    file.extend(content);
     let length = 4096_u64;
     let mut head = vec![0; 16];
     head.extend([
@@ -172,7 +179,13 @@ fn uefi_volumes_are_listed() {
     head[50..52].copy_from_slice(&sum.wrapping_neg().to_le_bytes());
     head.extend(file);
     head.resize(length as usize, 0xff);
-    let found = opened(head);
+    head
+}
+
+#[test]
+fn uefi_volumes_are_listed() {
+    let content = prose(1000);
+    let found = opened(uefi(&content));
     assert_eq!(found.faults, []);
     let got = inside(&found, "uefi-fv");
     assert!(got["/11111111-1111-1111-1111-111111111111"] == Thing::File(content));

@@ -42,7 +42,7 @@ fn metadata(big: bool, content: &[u8]) -> Vec<u8> {
 }
 
 /// Version 3 with one file in the root and one below, which the real `unsquashfs` reads too.
-fn squashfs3(big: bool, content: &[u8]) -> Vec<u8> {
+pub(crate) fn squashfs3(big: bool, content: &[u8]) -> Vec<u8> {
     const HEAD: u64 = 119;
     let bits = |word_big: u64, word_little: u64| if big { word_big } else { word_little };
     let mut data = Vec::new();
@@ -166,9 +166,7 @@ fn squashfs_3_in_both_orders() {
 }
 
 /// Chunks of 2048 bytes with 64 spare ones, as mkyaffs2image lays them.
-#[test]
-fn yaffs2_by_its_tags() {
-    let content = prose(5_000);
+pub(crate) fn yaffs2(content: &[u8]) -> Vec<u8> {
     let mut image = Vec::new();
     let mut chunk = |data: &[u8], object: u32, number: u32, count: u32| {
         let mut page = data.to_vec();
@@ -195,7 +193,7 @@ fn yaffs2_by_its_tags() {
     };
     chunk(&head(3, 1, "etc", 0o40755, 0, ""), 257, 0, 0xffff);
     chunk(
-        &head(1, 257, "passwd", 0o100_640, 5_000, ""),
+        &head(1, 257, "passwd", 0o100_640, content.len() as u32, ""),
         258,
         0,
         0xffff,
@@ -209,6 +207,13 @@ fn yaffs2_by_its_tags() {
         0,
         0xffff,
     );
+    image
+}
+
+#[test]
+fn yaffs2_by_its_tags() {
+    let content = prose(5_000);
+    let image = yaffs2(&content);
     let found = opened(image);
     assert_eq!(found.faults, []);
     let got = inside(&found, "yaffs2");
@@ -222,10 +227,8 @@ fn yaffs2_by_its_tags() {
     assert_eq!((file.mode, file.uid, file.gid), (0o640, 7, 8));
 }
 
-#[test]
-fn vendors_headers() {
-    let kernel = prose(3_000);
-    // SEAMA: a seal, then an image with its digest.
+/// A seal, then an image with its digest.
+pub(crate) fn seama(kernel: &[u8]) -> Vec<u8> {
     let mut seama = Out::new(true);
     let words = b"signature=wrgg19\0\0\0\0";
     seama
@@ -238,17 +241,14 @@ fn vendors_headers() {
         .raw(b"\x5e\xa3\xa4\x17")
         .number(0, 2)
         .number(0, 2)
-        .number(3_000, 4)
+        .number(kernel.len() as u64, 4)
         .raw(&[0; 16])
-        .raw(&kernel);
-    let found = opened(seama.bytes);
-    assert!(inside(&found, "seama")["/image0"] == Thing::File(kernel.clone()));
-    assert!(
-        found.volumes[0]
-            .facts
-            .contains(&("meta", "signature=wrgg19".into()))
-    );
-    // TP-Link: places of the parts at 128.
+        .raw(kernel);
+    seama.bytes
+}
+
+/// TP-Link: places of the parts at 128.
+pub(crate) fn tplink(kernel: &[u8]) -> Vec<u8> {
     let mut tplink = Out::new(true);
     tplink
         .number(0x0100_0000, 4)
@@ -260,37 +260,56 @@ fn vendors_headers() {
         .number(0x0841_0001, 4)
         .raw(&[0; 60])
         .number(512, 4)
-        .number(3_000, 4)
+        .number(kernel.len() as u64, 4)
         .raw(&[0; 16]);
     tplink.bytes.resize(512, 0);
-    tplink.raw(&kernel);
-    let found = opened(tplink.bytes);
+    tplink.raw(kernel);
+    tplink.bytes
+}
+
+/// Letters, two addresses, a length.
+pub(crate) fn realtek(kernel: &[u8]) -> Vec<u8> {
+    let mut realtek = Out::new(true);
+    realtek
+        .raw(b"cs6c")
+        .number(0x8050_0000, 4)
+        .number(0x3_0000, 4)
+        .number(kernel.len() as u64, 4)
+        .raw(kernel);
+    realtek.bytes
+}
+
+#[test]
+fn vendors_headers() {
+    let kernel = prose(3_000);
+    let found = opened(seama(&kernel));
+    assert!(inside(&found, "seama")["/image0"] == Thing::File(kernel.clone()));
+    assert!(
+        found.volumes[0]
+            .facts
+            .contains(&("meta", "signature=wrgg19".into()))
+    );
+    let found = opened(tplink(&kernel));
     assert!(inside(&found, "tplink")["/kernel"] == Thing::File(kernel.clone()));
     assert!(
         found.volumes[0]
             .facts
             .contains(&("version", "ver. 1.0".into()))
     );
-    // Realtek: letters, two addresses, a length.
-    let mut realtek = Out::new(true);
-    realtek
-        .raw(b"cs6c")
-        .number(0x8050_0000, 4)
-        .number(0x3_0000, 4)
-        .number(3_000, 4)
-        .raw(&kernel);
-    assert!(inside(&opened(realtek.bytes), "realtek")["/section"] == Thing::File(kernel.clone()));
+    assert!(
+        inside(&opened(realtek(&kernel)), "realtek")["/section"] == Thing::File(kernel.clone())
+    );
 }
 
-#[test]
-fn android_boot_images() {
-    let (kernel, ramdisk) = (prose(3_000), prose(5_000));
+/// Of version 0 and of version 3.
+pub(crate) fn android(kernel: &[u8], ramdisk: &[u8]) -> [Vec<u8>; 2] {
+    let (first, second) = (kernel.len() as u64, ramdisk.len() as u64);
     let pad = |bytes: &mut Vec<u8>, page: usize| bytes.resize(bytes.len().div_ceil(page) * page, 0);
     let mut old = Out::new(false);
     old.raw(b"ANDROID!")
-        .number(3_000, 4)
+        .number(first, 4)
         .number(0, 4)
-        .number(5_000, 4)
+        .number(second, 4)
         .number(0, 4);
     old.number(0, 4)
         .number(0, 4)
@@ -302,19 +321,27 @@ fn android_boot_images() {
     pad(&mut old.bytes, 2048);
     let mut new = Out::new(false);
     new.raw(b"ANDROID!")
-        .number(3_000, 4)
-        .number(5_000, 4)
+        .number(first, 4)
+        .number(second, 4)
         .number(0, 4)
         .number(1580, 4)
         .raw(&[0; 16])
         .number(3, 4);
     new.raw(b"console=ttyS0");
     pad(&mut new.bytes, 4096);
-    for (mut image, page) in [(old.bytes, 2048), (new.bytes, 4096)] {
-        image.extend(&kernel);
+    [(old.bytes, 2048), (new.bytes, 4096)].map(|(mut image, page)| {
+        image.extend(kernel);
         pad(&mut image, page);
-        image.extend(&ramdisk);
+        image.extend(ramdisk);
         pad(&mut image, page);
+        image
+    })
+}
+
+#[test]
+fn android_boot_images() {
+    let (kernel, ramdisk) = (prose(3_000), prose(5_000));
+    for image in android(&kernel, &ramdisk) {
         let found = opened(image);
         assert_eq!(found.faults, []);
         let got = inside(&found, "android-boot");
@@ -323,9 +350,8 @@ fn android_boot_images() {
     }
 }
 
-#[test]
-fn guid_partition_tables() {
-    let part = prose(1024);
+/// One partition of two blocks.
+pub(crate) fn gpt(part: &[u8]) -> Vec<u8> {
     let mut entry = Out::new(false);
     entry
         .raw(&[7; 16])
@@ -357,8 +383,14 @@ fn guid_partition_tables() {
     disk.extend(head.bytes);
     disk.resize(1024, 0);
     disk.extend(entry.bytes);
-    disk.extend(&part);
-    let found = opened(disk);
+    disk.extend(part);
+    disk
+}
+
+#[test]
+fn guid_partition_tables() {
+    let part = prose(1024);
+    let found = opened(gpt(&part));
     assert_eq!(found.faults, []);
     assert!(inside(&found, "gpt")["/1-rootfs"] == Thing::File(part));
 }

@@ -5,7 +5,10 @@ use std::{
 
 use scan::{Fault, Limits, limits::Limit, unpack};
 
-use crate::source::{Source, noise, opened};
+use crate::{
+    containers, handmade,
+    source::{Source, noise, opened, prose},
+};
 
 const SMALL: Limits = Limits {
     total: 32 << 20,
@@ -60,11 +63,44 @@ fn samples() -> Vec<(&'static str, Vec<u8>)> {
         ("uimage", "mkimage -A arm -O linux -T multi -C none -n m -d k.gz:k.gz image >/dev/null"),
         ("fit", "mkimage -f x.its image >/dev/null"),
         ("hex", "objcopy -I binary -O ihex root/usr/share/prose image"),
+        ("hex", "objcopy -I binary -O srec root/usr/share/prose image"),
         ("android-sparse", "rm -f e; mke2fs -q -t ext2 -d root e 256K >/dev/null 2>&1; img2simg e image"),
+        ("rpm", "printf 'Name: a\\nVersion: 1\\nRelease: 1\\nSummary: s\\nLicense: MIT\\nBuildArch: noarch\\n%%description\\nd\\n%%install\\nmkdir -p %%{buildroot}/etc\\necho a > %%{buildroot}/etc/a\\n%%files\\n/etc/a\\n' > a.spec; \
+            rpmbuild -bb --quiet --define \"_topdir $PWD/b\" a.spec >log 2>&1; cp b/RPMS/noarch/*.rpm image"),
     ]
     .into_iter()
     .map(|(format, line)| (format, source.image(line, "image")))
+    .chain(handmade(&prose(3_000), &prose(1_024)))
     .collect()
+}
+
+/// Of the formats whose writers no distribution packages.
+fn handmade(kernel: &[u8], part: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
+    let trx = containers::trx_in_chk(kernel, part);
+    let [old, new] = handmade::android(kernel, part);
+    vec![
+        ("squashfs", handmade::squashfs3(true, kernel)),
+        ("yaffs2", handmade::yaffs2(kernel)),
+        ("seama", handmade::seama(kernel)),
+        ("tplink", handmade::tplink(kernel)),
+        ("realtek", handmade::realtek(kernel)),
+        ("android-boot", old),
+        ("android-boot", new),
+        ("gpt", handmade::gpt(part)),
+        ("mbr", containers::mbr(part)),
+        ("uefi-fv", containers::uefi(kernel)),
+        ("trx", trx[58..].to_vec()),
+        ("chk", trx),
+    ]
+}
+
+/// Whoever writes a reader of a format puts an image of it into the table above.
+#[test]
+fn every_format_has_a_sample() {
+    let samples = samples();
+    for name in scan::formats() {
+        assert!(samples.iter().any(|(format, _)| *format == name), "{name}");
+    }
 }
 
 /// Cut at many places, with bytes flipped, with numbers made huge: always an answer, and soon.
@@ -213,4 +249,83 @@ fn an_encrypted_image_is_a_region() {
     assert!(found.volumes.is_empty() && found.faults.is_empty());
     assert_eq!(found.regions.len(), 1);
     assert!(found.regions[0].entropy > 7.9);
+}
+
+/// Cut at every structure: in steps through what stands at the front, and at many places behind.
+#[test]
+fn truncated_images_are_said_to_be() {
+    for (format, image) in samples() {
+        let front = (0..image.len().min(2048)).step_by(48);
+        let behind = (0..image.len()).step_by((image.len() / 24).max(1));
+        for cut in front.chain(behind) {
+            let begun = Instant::now();
+            let found = unpack("image", image[..cut].to_vec().into(), &SMALL, &|| false);
+            let files: u64 = found
+                .files
+                .iter()
+                .filter_map(|file| file.bytes())
+                .map(|bytes| bytes.len() as u64)
+                .sum();
+            assert!(files <= SMALL.total, "{format} cut at {cut}");
+            assert!(
+                begun.elapsed() < Duration::from_secs(10),
+                "{format} cut at {cut}"
+            );
+            // What is left is opened, or told of as a fault or as bytes that nothing claims; scraps
+            // and padding are not worth a word.
+            let told = !found.faults.is_empty() || !found.regions.is_empty();
+            let opened = !found.volumes.is_empty();
+            let nothing = cut < 64 || image[..cut].iter().all(|b| *b == image[0]);
+            assert!(told || opened || nothing, "{format} cut at {cut}");
+        }
+    }
+}
+
+/// A zip archive whose entries all lie over the same bytes, and a file system whose files share
+/// blocks and claim to be huge: a limit ends them.
+#[test]
+fn pieces_that_overlap_meet_a_limit() {
+    let source = Source::new();
+    let mut packed = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::best());
+    std::io::Write::write_all(&mut packed, &vec![0; 4 << 20]).unwrap();
+    let packed = packed.finish().unwrap();
+    let mut check = flate2::Crc::new();
+    check.update(&vec![0; 4 << 20]);
+    let sizes = [check.sum(), packed.len() as u32, 4 << 20]
+        .map(u32::to_le_bytes)
+        .concat();
+    let mut zip = b"PK\x03\x04\x14\0\0\0\x08\0\0\0\0\0".to_vec();
+    zip.extend(&sizes);
+    zip.extend(b"\x01\0\0\0a");
+    zip.extend(&packed);
+    let start = zip.len();
+    for _ in 0..2_000 {
+        zip.extend(b"PK\x01\x02\x14\0\x14\0\0\0\x08\0\0\0\0\0");
+        zip.extend(&sizes);
+        zip.extend(b"\x01\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0a");
+    }
+    let size = (zip.len() - start) as u32;
+    zip.extend(b"PK\x05\x06\0\0\0\0\xd0\x07\xd0\x07");
+    zip.extend(size.to_le_bytes());
+    zip.extend((start as u32).to_le_bytes());
+    zip.extend(b"\0\0");
+    let ext = "rm -f image; mke2fs -q -t ext2 -d root image 8M >/dev/null 2>&1
+        for n in 0 1 2 3 4 5 6 7 8 9 10 11; do debugfs -w -R \"sif /usr/share/prose block[$n] 3\" image 2>/dev/null; done
+        debugfs -w -R 'sif /usr/share/prose size 1000000000000' image 2>/dev/null
+        debugfs -w -R 'sif /usr/share/noise size 900000000' image 2>/dev/null";
+    for (name, image) in [("zip", zip), ("ext", source.image(ext, "image"))] {
+        let begun = Instant::now();
+        let found = unpack("image", image.into(), &SMALL, &|| false);
+        let met = |(_, fault): &(String, Fault)| matches!(fault, Fault::Limit(_));
+        let met = found.stopped.is_some() || found.faults.iter().any(met);
+        assert!(met, "{name}: {:?}", found.faults);
+        let bytes: usize = found
+            .files
+            .iter()
+            .filter_map(|f| f.bytes())
+            .map(|b| b.len())
+            .sum();
+        assert!(bytes as u64 <= SMALL.total, "{name}: {bytes}");
+        assert!(begun.elapsed() < Duration::from_secs(30), "{name}");
+    }
 }
