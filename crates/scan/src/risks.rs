@@ -7,6 +7,7 @@ mod crack;
 mod files;
 mod hardening;
 mod keys;
+mod malware;
 mod secrets;
 mod services;
 mod system;
@@ -149,6 +150,7 @@ pub fn look(image: &Unpacked, components: &[Component], now: i64) -> Vec<Finding
             files::look,
             hardening::look,
             keys::look,
+            malware::look,
             secrets::look,
             services::look,
             system::look,

@@ -159,6 +159,11 @@ impl Scheme {
     }
 }
 
+/// Whether a password that is kept in the clear is the account's name or a common one.
+pub(super) fn is_common(name: &str, password: &str) -> bool {
+    password == name || COMMON.contains(&password)
+}
+
 /// The password of a hash if it is the account's name, empty, or a common one.
 pub(super) fn guess<'a>(name: &'a str, hash: &str, budget: &Budget) -> Option<&'a str> {
     let scheme = Scheme::of(hash)?;

@@ -77,6 +77,72 @@ fn private(look: &Look<'_>, at: usize, label: &str, body: &[u8], found: &mut Vec
     } else {
         finding
     });
+    if let Some(weak) = weak_key(label, body).filter(|_| !locked) {
+        let details = vec![
+            detail("位置", "offset", [format!("{at:#x}")]),
+            detail("密钥", "key", [weak]),
+        ];
+        found.push(Finding::new("WeakKey", &look.chain, details));
+    }
+}
+
+/// Why a private key is weak, by its size alone: PKCS #1 (RFC 8017, A.1.2), SEC 1 (RFC 5915) or
+/// either within PKCS #8 (RFC 5208).
+fn weak_key(label: &str, body: &[u8]) -> Option<String> {
+    const INTEGER: u8 = 2;
+    const OCTETS: u8 = 4;
+    const SEQUENCE: u8 = 0x30;
+    let (SEQUENCE, inside, _) = der(body)? else {
+        return None;
+    };
+    let (INTEGER, _, rest) = der(inside)? else {
+        return None;
+    };
+    let (kind, second, rest) = der(rest)?;
+    match (label, kind) {
+        ("RSA PRIVATE KEY", INTEGER) => {
+            let bits = second.iter().skip_while(|b| **b == 0).count() * 8;
+            (bits < 2048).then(|| format!("RSA {bits}"))
+        }
+        ("DSA PRIVATE KEY", INTEGER) => Some("DSA".into()),
+        ("EC PRIVATE KEY", OCTETS) => {
+            (second.len() < 28).then(|| format!("EC {}", second.len() * 8))
+        }
+        ("PRIVATE KEY", SEQUENCE) => {
+            const KINDS: [(&[u8], &str); 3] = [
+                (b"\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01", "RSA PRIVATE KEY"),
+                (b"\x2a\x86\x48\xce\x38\x04\x01", "DSA"),
+                (b"\x2a\x86\x48\xce\x3d\x02\x01", "EC PRIVATE KEY"),
+            ];
+            let (_, oid, _) = der(second)?;
+            let (_, label) = KINDS.iter().find(|(known, _)| *known == oid)?;
+            let (OCTETS, inner, _) = der(rest)? else {
+                return None;
+            };
+            match *label {
+                "DSA" => Some("DSA".into()),
+                label => weak_key(label, inner),
+            }
+        }
+        _ => None,
+    }
+}
+
+/// Tag, content and what follows of a DER value.
+fn der(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
+    let (tag, rest) = bytes.split_first()?;
+    let (first, rest) = rest.split_first()?;
+    let (length, rest) = match first {
+        0..=0x7f => (usize::from(*first), rest),
+        0x81..=0x83 => {
+            let (length, rest) = rest.split_at_checked(usize::from(first - 0x80))?;
+            let length = length.iter().fold(0, |n, b| n << 8 | usize::from(*b));
+            (length, rest)
+        }
+        _ => return None,
+    };
+    let (content, rest) = rest.split_at_checked(length)?;
+    Some((*tag, content, rest))
 }
 
 fn certificate(scene: &Scene<'_>, look: &Look<'_>, der: &[u8], found: &mut Vec<Finding>) {

@@ -27,6 +27,7 @@ const MOST: usize = 20;
 struct Patterns {
     tokens: Vec<(&'static str, Regex)>,
     password: Regex,
+    login: Regex,
     url: Regex,
     address: Regex,
     mail: Regex,
@@ -40,6 +41,7 @@ fn patterns() -> &'static Patterns {
         password: compile(
             r#"(?i)\b[a-z0-9_.-]{0,24}(?:passwo?r?d|passwd|pwd|passphrase|wpa_psk)["']?\s*[=:]\s*["']?([^\s"'<>,;&|]{4,64})"#,
         ),
+        login: compile(r#"\b[a-z]{2,8}://[^\s/:@"'<>%]{1,32}:([^\s/@"'<>]{3,64})@[0-9A-Za-z]"#),
         url: compile(r#"https?://[0-9A-Za-z.-]{4,80}(?::\d{1,5})?(?:/[0-9A-Za-z._~%?=&/+-]{0,120})?"#),
         address: compile(r"\b(?:\d{1,3}\.){3}\d{1,3}\b"),
         mail: compile(r"\b[0-9A-Za-z._%+-]{2,40}@[0-9A-Za-z-]{2,40}(?:\.[0-9A-Za-z-]{2,20}){1,3}\b"),
@@ -71,6 +73,7 @@ pub(super) fn look(_: &Scene<'_>, look: &Look<'_>, found: &mut Vec<Finding>) {
     if is_configuration(look) {
         passwords(look, &patterns.password, found);
     }
+    logins(look, &patterns.login, found);
     let urls: BTreeSet<String> = all(&patterns.url, look.bytes)
         .into_iter()
         .filter(|u| !is_common(u))
@@ -173,6 +176,26 @@ fn passwords(look: &Look<'_>, pattern: &Regex, found: &mut Vec<Finding>) {
                 detail("证据", "evidence", [masked(&value)]),
             ],
         ));
+    }
+}
+
+/// Addresses with a name and a password in them, as cameras are told of each other.
+fn logins(look: &Look<'_>, pattern: &Regex, found: &mut Vec<Finding>) {
+    for hit in pattern.captures_iter(look.bytes).take(MOST) {
+        let (Some(whole), Some(value)) = (hit.get(0), hit.get(1)) else {
+            continue;
+        };
+        let value = String::from_utf8_lossy(value.as_bytes());
+        if !is_placeholder(&value) {
+            found.push(Finding::new(
+                "HardcodedPassword",
+                &look.chain,
+                vec![
+                    detail("位置", "offset", [format!("{:#x}", whole.start())]),
+                    detail("证据", "evidence", [masked(&value)]),
+                ],
+            ));
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use regex::Regex;
 
 use super::{Finding, Look, Scene, detail, lines};
-use crate::vulns::Severity;
+use crate::{identify::Confidence, vulns::Severity};
 
 /// Programs in start scripts, and what running them means.
 const STARTED: &[(&str, &str)] = &[
@@ -20,7 +20,7 @@ const STARTED: &[(&str, &str)] = &[
     ("DebugInterface", r"\b(?:gdbserver|adbd)\b"),
     (
         "BackdoorPattern",
-        r"/dev/tcp/\d|\bnc\b[^\n]{0,60}\s-e\s|\bbash -i\s*>&|mkfifo [^\n]{0,80}\|\s*nc\b",
+        r"/dev/tcp/\d|\bnc\b[^\n]{0,60}\s-e\s|\bbash -i\s*>&|mkfifo [^\n]{0,80}\|\s*nc\b|\btelnetd\b[^\n]{0,80}\s-u\s*\w+:",
     ),
 ];
 
@@ -149,7 +149,25 @@ fn sshd(look: &Look<'_>, text: &str, found: &mut Vec<Finding>) {
 }
 
 fn web(look: &Look<'_>, text: &str, found: &mut Vec<Finding>) {
+    let sealed = text.contains("ssl") || text.contains("443");
+    let plain = lines(text).find(|(_, line)| {
+        !sealed && (line.starts_with("server.port") || line.starts_with("listen "))
+    });
+    if let Some((number, line)) = plain {
+        // Another file may be included that says otherwise.
+        found.push(at(look, "HttpdWeakConfig", number, line).sure(Confidence::Low));
+    }
     for (number, line) in lines(text) {
+        // BusyBox's server lists who may see a path: `/path:user:password`.
+        let mut login = line.splitn(3, ':');
+        let path = login.next().is_some_and(|path| path.starts_with('/'));
+        if let (true, Some(user), Some(password)) = (path, login.next(), login.next())
+            && super::crack::is_common(user, password)
+        {
+            // The line holds the password.
+            let line = format!("user {user}, password {}", super::masked(password));
+            found.push(at(look, "HttpdWeakConfig", number, &line).of(Severity::High));
+        }
         let bare: String = line.split_whitespace().collect::<Vec<_>>().join(" ");
         let listing = bare.contains("dir-listing.activate") && bare.contains("enable")
             || bare.starts_with("autoindex on")

@@ -1,7 +1,7 @@
 //! Kernel, boot chain, age of components, and what could not be opened.
 
 use super::{Finding, Look, Scene, detail, seen};
-use crate::{identify::Confidence, version::compare};
+use crate::{identify::Confidence, version::compare, vulns::Severity};
 
 /// Series of the kernel that still got repairs at the end of 2026.
 const KERNELS: [&str; 7] = ["5.10", "5.15", "6.1", "6.6", "6.12", "6.18", "6.19"];
@@ -31,7 +31,32 @@ const OPTIONS: [&[&str]; 6] = [
     &["CONFIG_STRICT_DEVMEM"],
 ];
 
+/// The seconds that a boot loader's environment lets anybody at the console stop it, and where they
+/// stand. Texts of an environment end with a zero byte (U-Boot, `env_common.c`).
+fn boot_delay(bytes: &[u8]) -> Option<(usize, u32)> {
+    const KEY: &[u8] = b"\0bootdelay=";
+    let at = memchr::memmem::find(bytes, KEY)?;
+    memchr::memmem::find(bytes, b"bootcmd=")?;
+    let rest = &bytes[at + KEY.len()..];
+    let end = rest.iter().take(8).position(|b| *b == 0)?;
+    let seconds: u32 = std::str::from_utf8(&rest[..end]).ok()?.parse().ok()?;
+    (seconds > 0).then_some((at + 1, seconds))
+}
+
+fn stops(chain: &str, bytes: &[u8], offset: usize, found: &mut Vec<Finding>) {
+    if let Some((at, seconds)) = boot_delay(bytes) {
+        let details = vec![
+            detail("位置", "offset", [format!("{:#x}", offset + at)]),
+            detail("证据", "evidence", [format!("bootdelay={seconds}")]),
+        ];
+        found.push(Finding::new("DebugInterface", chain, details).of(Severity::Low));
+    }
+}
+
 pub(super) fn look(_: &Scene<'_>, look: &Look<'_>, found: &mut Vec<Finding>) {
+    if !look.file.opened && look.elf.is_none() {
+        stops(&look.chain, look.bytes, 0, found);
+    }
     let Some(text) = look.text else { return };
     let head: String = text.chars().take(400).collect();
     if !head.contains("Kernel Configuration") || !head.contains("# Linux/") {
@@ -105,6 +130,9 @@ pub(super) fn look_whole(scene: &Scene<'_>, found: &mut Vec<Finding>) {
             }
             _ => {}
         }
+    }
+    for region in &scene.image.regions {
+        stops(&region.chain, &region.bytes, region.offset, found);
     }
     let whole: usize = scene.image.regions.iter().map(|r| r.bytes.len()).sum();
     let closed: usize = scene
