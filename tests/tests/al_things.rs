@@ -27,10 +27,10 @@ fn python(server: &Server, product: &str, secret: &str) -> Client {
 }
 
 /// A JavaScript device SDK, connected.
-fn node(server: &Server, product: &str, secret: &str, sdk: &str) -> Client {
+fn node(server: &Server, product: &str, secret: &str, sdk: &str, services: &[&str]) -> Client {
     let mut device = Client::node("device.js", None);
     device.order(&json!({
-        "do": "start", "sdk": sdk,
+        "do": "start", "sdk": sdk, "services": services,
         "config": {
             "productKey": product, "deviceName": "kitchen", "deviceSecret": secret,
             "brokerUrl": format!("mqtt://localhost:{}", server.address("mqtt").port()),
@@ -160,6 +160,61 @@ fn python_devices_and_applications_keep_things_of_each_other() {
     assert_eq!((&row["Value"], &row["Version"]), (&json!("21"), &json!(3)));
 }
 
+/// [AL-3.11] [AL-6.5] Devices on the vendor's SDKs answer synchronous services, and their answers
+/// reach the caller: the Python SDK, which hears them on `/ext/rrpc/…` alone, and the JavaScript SDK,
+/// which hears them on `…/rrpc/request/…`.
+#[test]
+fn devices_of_the_sdks_answer_synchronous_services() {
+    let mut server = Server::start();
+    let model = std::fs::read_to_string(thermometer()).expect("the example");
+    let mut model: Value = serde_json::from_str(&model).expect("JSON");
+    let services = model["services"].as_array_mut().expect("a list");
+    let reboot = services
+        .iter_mut()
+        .find(|one| one["identifier"] == "reboot");
+    let reboot = reboot.expect("it is in the example");
+    reboot["callType"] = "sync".into();
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = tests::server::scratch(folder.path(), "model.json", &model.to_string());
+    let file = file.to_str().expect("a plain path");
+    let mut app = server.app(App::Core, false);
+    for sdk in ["python", "alibabacloud-iot-device-sdk"] {
+        let made = server.cli(&["product", "create", &sdk[..6], "--model", file]);
+        let product = made["product_key"].as_str().expect("a key").to_owned();
+        let secret = server.device(&product, "kitchen");
+        let mut device = match sdk {
+            "python" => {
+                let mut device = python(&server, &product, &secret);
+                device.order(&json!({"do": "answer", "code": 200, "data": {}}));
+                device
+            }
+            _ => {
+                let mut device = node(&server, &product, &secret, sdk, &["reboot"]);
+                let answer = json!({"code": 200, "data": {}});
+                device.order(&json!({"do": "answer", "data": answer, "kind": "sync"}));
+                device
+            }
+        };
+        device.wait("answering");
+        let call = json!({"ProductKey": product, "DeviceName": "kitchen",
+            "Identifier": "reboot", "Args": "{\"delay\":7}"});
+        // The JavaScript SDK is connected before its subscriptions are there.
+        let told = eventually(&format!("an answer of {sdk}"), || {
+            let told = app.call("InvokeThingService", &call);
+            (told["Success"] == true).then_some(told)
+        });
+        let heard = device.wait("service");
+        assert_eq!(heard["identifier"], "reboot", "{sdk}: {heard}");
+        let params = match sdk {
+            "python" => &heard["params"],
+            _ => &heard["message"]["params"],
+        };
+        assert_eq!(params, &json!({"delay": 7}), "{sdk}: {heard}");
+        let result = parsed(&told["Data"]["Result"]);
+        assert_eq!(result["code"], 200, "{sdk}: {told}");
+    }
+}
+
 /// [AL-6.10] [AL-6.11] [AL-6.13] The JavaScript SDK, which subscribes to everything.
 #[test]
 fn javascript_devices_fetch_and_are_told() {
@@ -167,7 +222,13 @@ fn javascript_devices_fetch_and_are_told() {
     let (product, _) = server.product("thermometer");
     let secret = server.device(&product, "kitchen");
     let file = tests::server::scratch(&std::env::temp_dir(), "muster-al-things.json", "{\"a\":1}");
-    let mut device = node(&server, &product, &secret, "alibabacloud-iot-device-sdk");
+    let mut device = node(
+        &server,
+        &product,
+        &secret,
+        "alibabacloud-iot-device-sdk",
+        &[],
+    );
 
     // Remote configuration.
     device.order(&json!({"do": "config"}));
@@ -227,7 +288,7 @@ fn older_javascript_devices_fetch_and_keep_a_shadow() {
     let name = "muster-al-things-older.json";
     let file = tests::server::scratch(&std::env::temp_dir(), name, "{\"a\":1}");
     let file = file.to_string_lossy().into_owned();
-    let mut device = node(&server, &product, &secret, "aliyun-iot-device-sdk");
+    let mut device = node(&server, &product, &secret, "aliyun-iot-device-sdk", &[]);
     device.order(&json!({"do": "config"}));
     assert_eq!(device.wait("config")["reply"]["code"], 6713);
     server.cli(&["product", "config", &product, "on"]);

@@ -303,7 +303,11 @@ impl Dialect for Alink {
         if matches!(command.order, Order::Upgrade(_)) {
             self.hub.firmware_hands(session);
         }
-        let messages = vec![alink::command::write(&|blob| self.hub.link(blob), command)];
+        // A device that subscribes by itself is called where it listens, which may be the other topic.
+        let knows = MARK_EXTENDED_RPC | MARK_IMPLICIT;
+        let extended = session.via.is_none() && session.marks & knows == knows;
+        let link = |blob: &str| self.hub.link(blob);
+        let messages = vec![alink::command::write(&link, command, extended)];
         self.traced(session, &messages);
         messages
     }

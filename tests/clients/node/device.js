@@ -1,12 +1,14 @@
 // The unmodified device SDKs for Node.js (alibabacloud-iot-device-sdk, aliyun-iot-device-sdk), led
 // by a test. Orders: {"do": "start", "sdk", "config"}, {"do": "post", "params"},
-// {"do": "event", "identifier", "params"}, {"do": "answer", "data"}, {"do": "config"},
+// {"do": "event", "identifier", "params"}, {"do": "answer", "data", "kind"}, {"do": "config"},
 // {"do": "tags", "tags"}, {"do": "untag", "names"}, {"do": "shadow"}, {"do": "reported", "state"},
 // {"do": "stop"}.
 const { orders, tell } = require('./lines');
 
 let device;
 let answer = {};
+// 'sync' for services that are called synchronously; the SDK leaves that to its program.
+let way = 'async';
 const does = {
   start({ sdk, config, services }) {
     device = require(sdk || 'alibabacloud-iot-device-sdk').device(config);
@@ -19,7 +21,7 @@ const does = {
     for (const name of services || []) {
       device.onService(name, (message, reply) => {
         tell({ event: 'service', identifier: name, message });
-        reply(answer);
+        reply({ ...answer }, way);
       });
     }
   },
@@ -33,8 +35,9 @@ const does = {
   event({ identifier, params }) {
     device.postEvent(identifier, params, (reply) => tell({ event: 'event_post', reply }));
   },
-  answer({ data }) {
+  answer({ data, kind }) {
     answer = data;
+    way = kind || 'async';
     tell({ event: 'answering' });
   },
   config() {

@@ -59,19 +59,11 @@ async fn work(hub: &Hub, session: &Session, inbound: &Inbound) -> Result<Uplink,
             None
         }
         Up::CallAnswer => {
-            called(hub, session, inbound, answer::called(&inbound.topic)).await?;
+            remote(hub, session, inbound, answer::extended(&inbound.topic)).await?;
             None
         }
         Up::RpcAnswer => {
-            match answer::call(route.variable) {
-                Some(number) => called(hub, session, inbound, Some(number)).await?,
-                None => {
-                    let read = answer::read(&inbound.payload);
-                    let id = answer::command(route.variable);
-                    let read = read.and_then(|(_, answer)| Some((id?, answer)));
-                    answered(hub, session, inbound, read).await?;
-                }
-            }
+            remote(hub, session, inbound, route.variable).await?;
             None
         }
         Up::Firmware => {
@@ -316,15 +308,18 @@ async fn answered(
     unreplied(hub, session, inbound, taken.map(|_| ()))
 }
 
-async fn called(
+/// The answer to a call, or to a command that went out as one, by the number in its topic.
+async fn remote(
     hub: &Hub,
     session: &Session,
     inbound: &Inbound,
-    number: Option<u64>,
+    number: &str,
 ) -> Result<(), Fault> {
-    let Some(number) = number else {
-        dropped(hub, session, inbound, "unreadable");
-        return Ok(());
+    let Some(number) = answer::call(number) else {
+        let id = answer::command(number);
+        let read = answer::read(&inbound.payload);
+        let read = read.and_then(|(_, answer)| Some((id?, answer)));
+        return answered(hub, session, inbound, read).await;
     };
     let payload = inbound.payload.clone();
     let taken = hub

@@ -41,10 +41,12 @@ pub(crate) fn call(text: &str) -> Option<u64> {
     number.filter(|number| *number > u64::from(u32::MAX))
 }
 
-/// Reads the number of a call out of the topic that it came on, and that its answer goes to.
-pub(crate) fn called(topic: &str) -> Option<u64> {
-    let (number, _) = topic.strip_prefix("/ext/rrpc/")?.split_once('/')?;
-    call(number)
+/// The number of a call, or of a command, in the extended topic that it came on, and that its answer
+/// goes to; empty when there is none.
+pub(crate) fn extended(topic: &str) -> &str {
+    let rest = topic.strip_prefix("/ext/rrpc/");
+    let number = rest.and_then(|rest| rest.split_once('/'));
+    number.map_or("", |(number, _)| number)
 }
 
 /// Some clients put their numbers into quotes.
@@ -135,14 +137,17 @@ mod tests {
         assert_eq!(call("4294967295"), None);
         assert_eq!(call("4294967296"), Some(1 << 32));
         for (topic, number) in [
-            ("/ext/rrpc/4294967296/a/b", Some(1 << 32)),
-            ("/ext/rrpc/4294967296//a", Some(1 << 32)),
-            ("/ext/rrpc/4294967296", None),
-            ("/ext/rrpc/7/a", None),
-            ("/ext/rrpc/-4294967296/a", None),
-            ("/ext/rrpc/99999999999999999999/a", None),
+            ("/ext/rrpc/4294967296/a/b", "4294967296"),
+            ("/ext/rrpc/4294967296//a", "4294967296"),
+            ("/ext/rrpc/7/sys/pk/dev1/thing/service/a", "7"),
+            ("/ext/rrpc/4294967296", ""),
+            ("/ext/rrpc//a", ""),
+            ("/ext/rrpc", ""),
         ] {
-            assert_eq!(called(topic), number, "{topic}");
+            assert_eq!(extended(topic), number, "{topic}");
+        }
+        for text in ["", "-4294967296", "99999999999999999999", "7 "] {
+            assert_eq!(call(text), None, "{text}");
         }
     }
 }

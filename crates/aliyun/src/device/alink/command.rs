@@ -27,8 +27,10 @@ struct Request<'a, P> {
 }
 
 /// Writes a command: a property or an asynchronous service on a topic of its own, a synchronous
-/// service as a remote call whose topic carries the number.
-pub(crate) fn write(link: Link<'_>, command: &Command) -> Outbound {
+/// service as a remote call whose topic carries the number. For a device that knows remote calls on
+/// other topics (`extended`) that one holds the topic of the service: the vendor's Python SDK listens
+/// to no other (spec/alink-wire.md §6.2).
+pub(crate) fn write(link: Link<'_>, command: &Command, extended: bool) -> Outbound {
     let (method, params, sync) = match &command.order {
         Order::Configure(document) => {
             let params = config::about(document, &link(&document.blob));
@@ -57,7 +59,13 @@ pub(crate) fn write(link: Link<'_>, command: &Command) -> Outbound {
             };
         }
     };
-    request(command, &method, params, sync)
+    let mut outbound = request(command, &method, params, sync);
+    if sync && extended {
+        let DeviceKey { product, name } = &command.device;
+        let service = method.replace('.', "/");
+        outbound.topic = format!("/ext/rrpc/{}/sys/{product}/{name}/{service}", command.id);
+    }
+    outbound
 }
 
 fn request<P: Serialize>(command: &Command, method: &str, params: &P, sync: bool) -> Outbound {
@@ -154,6 +162,10 @@ mod tests {
     use serde_json::{Map, Value, json};
 
     fn written(order: Order) -> (String, String) {
+        written_as(order, false)
+    }
+
+    fn written_as(order: Order, extended: bool) -> (String, String) {
         let command = Command {
             id: CommandId(u32::MAX),
             device: DeviceKey::parse("pk", "dev1").unwrap(),
@@ -163,7 +175,7 @@ mod tests {
             until: Time(1),
             state: CommandState::Waiting,
         };
-        let outbound = write(&|blob| format!("link to {blob}"), &command);
+        let outbound = write(&|blob| format!("link to {blob}"), &command, extended);
         assert!(outbound.system);
         let payload = String::from_utf8(outbound.payload.to_vec()).unwrap();
         (outbound.topic, payload)
@@ -208,6 +220,26 @@ mod tests {
             payload,
             "{\"id\":\"4294967295\",\"version\":\"1.0\",\"method\":\"thing.model.config.push\",\"data\":{\"digest\":\"ab\",\"digestMethod\":\"sha256\",\"url\":\"link to wiring-1\"}}"
         );
+    }
+
+    /// [AL-3.11] [AL-6.5] A synchronous service, and nothing else, goes another way to a device that
+    /// knows extended remote calls.
+    #[test]
+    fn synchronous_services_are_called_by_extended_remote_call() {
+        let invoke = |sync| Order::Invoke {
+            identifier: "SetWeight".into(),
+            input: input(),
+            sync,
+        };
+        let (topic, payload) = written_as(invoke(true), true);
+        assert_eq!(
+            topic,
+            "/ext/rrpc/4294967295/sys/pk/dev1/thing/service/SetWeight"
+        );
+        assert_eq!(payload, written(invoke(true)).1);
+        for order in [invoke(false), Order::SetProperties(input())] {
+            assert_eq!(written_as(order.clone(), true), written(order));
+        }
     }
 
     /// [AL-6.5] Asynchronous and synchronous, of the default block and of another.

@@ -78,7 +78,9 @@ fn words(exchange: &Exchange) -> Option<&'static str> {
         ("/shadow/update", "") => {
             "update, get or delete its shadow; what is wanted comes by itself, too"
         }
-        ("/ext/rrpc", "/#") => "a call on the application's own topic, behind its number",
+        ("/ext/rrpc", "/#") => {
+            "a call on the application's own topic, or a service, behind its number"
+        }
         ("/ext/register", "") => "the secret of a device that registers itself over MQTT",
         ("/ext/regnwl", "") => "the token of a device that nobody registered before",
         ("/broadcast", "/#") => "a message for all devices of the product",
