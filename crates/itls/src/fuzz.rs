@@ -92,7 +92,9 @@ pub fn client(data: &[u8]) {
                 client.accept(&[4; 48], &[5; 16], &mut out)
             }
             Ok(Event::Done) => panic!("nobody knows the secret"),
-            Ok(Event::End(alert)) | Err(alert) => Err(alert),
+            // It may say what it likes.
+            Ok(Event::End(_)) => return false,
+            Err(alert) => Err(alert),
         };
         assert_ne!(answered, Err(Alert::InternalError));
         answered.is_ok()
