@@ -2,8 +2,10 @@
 //!
 //! An order waits in the store until then, and whoever connects next is given it again, under the
 //! same number. At QoS 1 the device says so itself. At QoS 0 nobody does: its bytes must have left,
-//! and something must have come from the device after that, as bytes may leave for a device that is
-//! gone already.
+//! as they may for a device that is gone already, and the device must have said two things since
+//! they were written. It may have said the first before it read them; the answer to that comes after
+//! them, so that who waits for it before it says the second has read them. Who does not wait may
+//! still lose an order at QoS 0.
 
 use model::id::CommandId;
 use std::sync::Arc;
@@ -44,10 +46,11 @@ struct Part {
 pub(crate) enum Stage {
     /// The session has it until the device acknowledges it.
     Held,
-    /// Its bytes are among those that wait to be written.
-    Written,
-    /// Its bytes have left.
-    Flushed,
+    /// Its bytes are among those that wait to be written; whether something came from the device
+    /// since.
+    Written(bool),
+    /// Its bytes have left; whether something came from the device since they were written.
+    Left(bool),
     /// The device has it.
     Taken,
 }
@@ -65,10 +68,14 @@ impl Given {
 }
 
 impl Orders {
-    /// For a connection whose session holds messages of a former one, or does not; with those
-    /// orders of the former one that the device has and that are not marked so.
-    pub(crate) fn new(holds: bool, taken: Vec<CommandId>) -> Option<Box<Self>> {
-        if !holds && taken.is_empty() {
+    /// For a connection whose session holds messages of a former one, or does not; with what the
+    /// former one knew that the device has and that is not marked so.
+    pub(crate) fn new(holds: bool, former: Option<Box<Self>>) -> Option<Box<Self>> {
+        let former = former.unwrap_or_default();
+        let taken = former.taken();
+        let early = former.early.filter(|early| holds || !early.is_empty());
+        let early = early.or_else(|| holds.then(Vec::new));
+        if early.is_none() && taken.is_empty() {
             return None;
         }
         let given = |id| Given {
@@ -77,7 +84,7 @@ impl Orders {
         };
         Some(Box::new(Self {
             given: taken.into_iter().map(given).collect(),
-            early: holds.then(Vec::new),
+            early,
             crowded: None,
         }))
     }
@@ -145,20 +152,26 @@ impl Orders {
 
     /// All that was to be written has left.
     pub(crate) fn flushed(&mut self) {
-        self.advance(Stage::Written, Stage::Flushed);
+        for part in self.given.iter_mut().flat_map(|given| &mut given.parts) {
+            if let Stage::Written(heard) = part.stage {
+                part.stage = Stage::Left(heard);
+            }
+        }
     }
 
     /// Something came from the device; true if that makes an order one that it has.
     pub(crate) fn heard(&mut self) -> bool {
-        self.advance(Stage::Flushed, Stage::Taken)
-    }
-
-    fn advance(&mut self, from: Stage, to: Stage) -> bool {
-        let parts = self.given.iter_mut().flat_map(|given| &mut given.parts);
         let mut any = false;
-        for part in parts.filter(|part| part.stage == from) {
-            part.stage = to;
-            any = true;
+        for part in self.given.iter_mut().flat_map(|given| &mut given.parts) {
+            part.stage = match part.stage {
+                Stage::Written(_) => Stage::Written(true),
+                Stage::Left(false) => Stage::Left(true),
+                Stage::Left(true) => {
+                    any = true;
+                    Stage::Taken
+                }
+                stage @ (Stage::Held | Stage::Taken) => stage,
+            };
         }
         any
     }
@@ -189,24 +202,36 @@ mod tests {
         Arc::new(message("set".into(), number.into(), 1).expect("a good topic"))
     }
 
-    /// [AL-6.5] At QoS 0 the bytes must have left, and the device must have said something then.
+    /// [AL-6.5] At QoS 0 the bytes must have left, and the device must have said two things since they
+    /// were written, the second after they left.
     #[test]
-    fn bytes_that_left_and_a_word_after_that_are_a_sign() {
+    fn bytes_that_left_and_two_words_are_a_sign() {
         let mut orders = Orders::default();
-        orders.give(CommandId(1), vec![(order("1"), Stage::Written)]);
-        assert!(!orders.heard() && orders.taken().is_empty());
+        for (number, words) in [(1, "1"), (2, "2")] {
+            orders.give(
+                CommandId(number),
+                vec![(order(words), Stage::Written(false))],
+            );
+            assert!(!orders.heard() && !orders.heard() && orders.taken().is_empty());
+            orders.flushed();
+            assert!(orders.taken().is_empty());
+            assert!(orders.heard());
+            assert_eq!(orders.taken(), [CommandId(number)]);
+            orders.forget(CommandId(number));
+            assert!(orders.is_empty());
+        }
+        orders.give(CommandId(3), vec![(order("3"), Stage::Written(false))]);
         orders.flushed();
-        assert!(orders.taken().is_empty());
+        assert!(!orders.heard(), "it may have said that before it read it");
         assert!(orders.heard());
-        assert_eq!(orders.taken(), [CommandId(1)]);
-        orders.forget(CommandId(1));
-        assert!(orders.is_empty());
     }
 
     /// [AL-6.5] An order that a session kept is known by its words, whenever it is acknowledged.
     #[test]
     fn an_acknowledgement_may_come_before_it_is_known_what_it_is_for() {
-        let mut orders = Orders::new(true, vec![CommandId(7)]).expect("something is held");
+        let mut former = Orders::default();
+        former.give(CommandId(7), Vec::new());
+        let mut orders = Orders::new(true, Some(Box::new(former))).expect("something is held");
         assert_eq!(
             orders.taken(),
             [CommandId(7)],
@@ -223,7 +248,18 @@ mod tests {
         assert!(!orders.heard(), "it will be acknowledged");
         assert!(orders.acknowledged(&order("2")));
         assert_eq!(orders.taken(), [CommandId(7), CommandId(2)]);
-        assert!(Orders::new(false, Vec::new()).is_none());
+        assert!(Orders::new(false, None).is_none());
+    }
+
+    /// [AL-6.5] Nor is it forgotten when the connection ends before it is known what it is for.
+    #[test]
+    fn an_early_acknowledgement_outlives_its_connection() {
+        let mut orders = Orders::new(true, None).expect("something is held");
+        assert!(!orders.acknowledged(&order("1")));
+        let mut orders = Orders::new(false, Some(orders)).expect("something was acknowledged");
+        assert!(orders.take_early(&order("1")));
+        orders.looked();
+        assert!(Orders::new(false, Some(orders)).is_none());
     }
 
     /// [AL-6.2] Of two with the same words one acknowledgement is for one.

@@ -247,14 +247,14 @@ impl Router {
         }
         let mut legacies = Vec::new();
         // What the device has of a session that ends here must not be given to it again.
-        let mut taken = Vec::new();
+        let mut former = None;
         let kept = match shard.get(name) {
             Some(seat) => {
                 let mut state = seat.lock();
                 // A session whose time is over has ended, swept or not [MQTT-4.1.0-2].
                 let over = state.until.is_some_and(|until| until <= now);
                 if clean || over || seat.owner != owner || state.is_fleeting(now) {
-                    taken = state.orders_taken();
+                    former = state.leave_orders();
                     state.evict();
                     let until = state.until.take();
                     legacies = self.vacate(seat, &mut state, until, &mut book);
@@ -298,8 +298,8 @@ impl Router {
         arrival.connack.session_present = present;
         let vow = promise.map(|promise| self.vow(promise, &seat, &mut book));
         let mut state = seat.lock();
-        if !taken.is_empty() {
-            state.inherit(taken);
+        if former.is_some() {
+            state.inherit(former);
         }
         if let Some(void) = state.arrive(arrival, now, &mut book) {
             self.end_vow(&void, &mut book);

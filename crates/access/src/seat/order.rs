@@ -11,15 +11,14 @@ use std::sync::Arc;
 use wire::mqtt::{Message, Millis, Packet};
 
 impl State {
-    /// Orders that the device has, and that are not marked so.
-    pub(crate) fn orders_taken(&self) -> Vec<CommandId> {
-        let orders = self.orders.as_ref();
-        orders.map(|orders| orders.taken()).unwrap_or_default()
+    /// Gives away what is known of orders here.
+    pub(crate) fn leave_orders(&mut self) -> Option<Box<Orders>> {
+        self.orders.take()
     }
 
-    /// Takes over from a seat that is no more what the device has and is not marked so.
-    pub(crate) fn inherit(&mut self, taken: Vec<CommandId>) {
-        self.orders = Orders::new(false, taken);
+    /// Takes over from a seat that is no more what is known of orders there.
+    pub(crate) fn inherit(&mut self, former: Option<Box<Orders>>) {
+        self.orders = Orders::new(false, former);
     }
 
     /// A packet came: what it says of orders.
@@ -106,7 +105,7 @@ impl State {
             let known = self.orders.as_ref().map_or(0, |own| own.held(&message));
             let step = match self.mqtt.holds(|other| same(other, &message)) > known {
                 true => Stage::Held,
-                false => Stage::Written,
+                false => Stage::Written(false),
             };
             parts.push((message, step));
         }

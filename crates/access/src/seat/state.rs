@@ -96,7 +96,7 @@ impl State {
         }
         self.live = Some(live);
         let holds = self.mqtt.inflight() + self.mqtt.queued() > 0;
-        self.orders = Orders::new(holds, self.orders_taken());
+        self.orders = Orders::new(holds, self.orders.take());
         self.implicit = arrival.implicit;
         self.until = None;
         // It may have been published just now.
