@@ -7,15 +7,18 @@ use super::{digest::Hash, secret::Secret};
 use alloc::vec::Vec;
 use core::ops::RangeInclusive;
 use openssl::{
-    bn::BigNum,
+    bn::{BigNum, BigNumContext, BigNumRef},
     md::{Md, MdRef},
     pkey::{PKey, Private, Public},
     pkey_ctx::PkeyCtx,
-    rsa::{Padding, Rsa},
+    rsa::{Padding, Rsa, RsaPrivateKeyBuilder},
 };
 use spki::{
-    ObjectIdentifier, SubjectPublicKeyInfoRef,
-    der::{Reader, SliceReader, asn1::UintRef},
+    AlgorithmIdentifierRef, ObjectIdentifier, SubjectPublicKeyInfoRef,
+    der::{
+        Reader, SliceReader,
+        asn1::{OctetStringRef, UintRef},
+    },
 };
 
 /// RFC 8017, appendix C.
@@ -72,10 +75,7 @@ impl RsaPublic {
         reader.finish()?;
         let modulus = BigNum::from_slice(modulus.as_bytes())?;
         let exponent = BigNum::from_slice(exponent.as_bytes())?;
-        let sound = SIZES.contains(&modulus.num_bits()) && modulus.is_bit_set(0);
-        if !sound || !exponent.is_bit_set(0) || !(2..=64).contains(&exponent.num_bits()) {
-            return Err(RsaError);
-        }
+        check(&modulus, &exponent)?;
         let key = Rsa::from_public_components(modulus, exponent)?;
         Ok(Self(PKey::from_rsa(key)?))
     }
@@ -114,14 +114,27 @@ impl RsaPublic {
 }
 
 impl RsaPrivate {
-    /// Reads a PKCS#8 or PKCS#1 private key in DER.
+    /// Reads a PKCS#8 (RFC 5208) or PKCS#1 (RFC 8017 A.1.2) private key of two primes in DER.
     ///
     /// # Errors
     /// [`RsaError`] when it is no RSA key.
     pub fn from_der(der: &[u8]) -> Result<Self, RsaError> {
-        let key = PKey::private_key_from_der(der)?;
-        key.rsa()?;
-        Ok(Self(key))
+        // Not by OpenSSL, as above.
+        let key = private(der).or_else(|_| {
+            let mut reader = SliceReader::new(der)?;
+            let key = reader.sequence(|info| {
+                let _version: u8 = info.decode()?;
+                let algorithm: AlgorithmIdentifierRef<'_> = info.decode()?;
+                algorithm.assert_algorithm_oid(RSA_ENCRYPTION)?;
+                let key: &OctetStringRef = info.decode()?;
+                // Attributes tell nothing of the key.
+                info.read_slice(info.remaining_len())?;
+                Ok::<_, spki::Error>(key)
+            })?;
+            reader.finish()?;
+            private(key.as_bytes())
+        })?;
+        Ok(Self(PKey::from_rsa(key)?))
     }
 
     /// A new key; takes tenths of a second and more.
@@ -138,6 +151,16 @@ impl RsaPrivate {
     /// [`RsaError`].
     pub fn to_der(&self) -> Result<Secret, RsaError> {
         Ok(Secret::new(self.0.private_key_to_pkcs8()?))
+    }
+
+    /// The public half.
+    ///
+    /// # Errors
+    /// [`RsaError`].
+    pub fn public(&self) -> Result<RsaPublic, RsaError> {
+        let own = self.0.rsa()?;
+        let public = Rsa::from_public_components(own.n().to_owned()?, own.e().to_owned()?)?;
+        Ok(RsaPublic(PKey::from_rsa(public)?))
     }
 
     /// The public half as `SubjectPublicKeyInfo` in DER.
@@ -184,6 +207,44 @@ impl RsaPrivate {
     }
 }
 
+/// An `RSAPrivateKey` (RFC 8017 A.1.2).
+fn private(der: &[u8]) -> Result<Rsa<Private>, RsaError> {
+    let mut reader = SliceReader::new(der)?;
+    let [n, e, d, p, q, dp, dq, inverse] = reader.sequence(|key| {
+        if key.decode::<u8>()? != 0 {
+            return Err(spki::der::ErrorKind::Failed.into());
+        }
+        let mut numbers = [UintRef::new(&[1])?; 8];
+        for number in &mut numbers {
+            *number = key.decode()?;
+        }
+        Ok::<_, spki::der::Error>(numbers)
+    })?;
+    reader.finish()?;
+    let number = |number: UintRef<'_>| BigNum::from_slice(number.as_bytes());
+    let (modulus, exponent) = (number(n)?, number(e)?);
+    check(&modulus, &exponent)?;
+    let (p, q) = (number(p)?, number(q)?);
+    let mut product = BigNum::new()?;
+    product.checked_mul(&p, &q, &mut *BigNumContext::new()?)?;
+    if product != modulus {
+        return Err(RsaError);
+    }
+    let key = RsaPrivateKeyBuilder::new(modulus, exponent, number(d)?)?
+        .set_factors(p, q)?
+        .set_crt_params(number(dp)?, number(dq)?, number(inverse)?)?;
+    Ok(key.build())
+}
+
+/// What makes OpenSSL's answer to a key of a stranger foreseeable.
+fn check(modulus: &BigNumRef, exponent: &BigNumRef) -> Result<(), RsaError> {
+    let sound = SIZES.contains(&modulus.num_bits()) && modulus.is_bit_set(0);
+    match sound && exponent.is_bit_set(0) && (2..=64).contains(&exponent.num_bits()) {
+        true => Ok(()),
+        false => Err(RsaError),
+    }
+}
+
 /// `None`: no RSA scheme of ours uses it.
 fn md(hash: Hash) -> Option<&'static MdRef> {
     match hash {
@@ -215,6 +276,39 @@ mod tests {
         let cipher = key.encrypt(b"plain").expect("it encrypts");
         let mut plain = [0; 128];
         assert_eq!(own.decrypt(&cipher, &mut plain), Ok(5));
+    }
+
+    /// [ID-7] Both forms in which OpenSSL writes a private key are read, and sign alike.
+    #[test]
+    fn a_private_key_is_read_as_openssl_writes_it() {
+        let own = Rsa::generate(1_024).expect("a key");
+        let bare = own.private_key_to_der().expect("its bytes");
+        let own = RsaPrivate(PKey::from_rsa(own).expect("a key"));
+        let whole = own.to_der().expect("its bytes");
+        let digest = Hash::Sha256.of(&[b"said"]);
+        let signature = |key: &RsaPrivate| {
+            let mut out = [0; 128];
+            let signed = key.sign(Hash::Sha256, digest.as_bytes(), &mut out);
+            signed.map(|_| out)
+        };
+        for der in [whole.expose(), &bare] {
+            let key = RsaPrivate::from_der(der).ok().expect("it is read");
+            assert_eq!(signature(&key), signature(&own));
+            let public = key.public().ok().expect("its public half");
+            let signed = signature(&own).expect("it signs");
+            assert!(public.verifies(Hash::Sha256, digest.as_bytes(), &signed));
+            for len in 0..der.len() {
+                assert!(RsaPrivate::from_der(&der[..len]).is_err(), "{len}");
+            }
+            assert!(RsaPrivate::from_der(&[der, b"\0"].concat()).is_err());
+            for at in 0..der.len() {
+                let mut altered = der.to_vec();
+                altered[at] ^= 0x41;
+                if let Ok(key) = RsaPrivate::from_der(&altered) {
+                    let _ = signature(&key);
+                }
+            }
+        }
     }
 
     #[test]

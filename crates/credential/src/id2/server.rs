@@ -168,15 +168,16 @@ impl DeviceKey {
 
     #[cfg(feature = "openssl")]
     fn rsa(kind: KeyType, material: &Secret) -> Result<DeviceKey, KeyError> {
-        let (own, public) = match RsaPrivate::from_der(material.expose()) {
-            Ok(private) => {
-                let der = private.public_der().map_err(|_| KeyError::Failed)?;
+        let (own, public) = match RsaPublic::from_der(material.expose()) {
+            Ok(public) => (None, public),
+            Err(_) => {
+                let private = RsaPrivate::from_der(material.expose());
+                let private = private.map_err(|_| KeyError::BadLength)?;
+                let public = private.public().map_err(|_| KeyError::Failed)?;
                 let own: Box<dyn Key + Send + Sync> = Box::new(key::RsaKey::new(kind, private)?);
-                (Some(own), RsaPublic::from_der(&der))
+                (Some(own), public)
             }
-            Err(_) => (None, RsaPublic::from_der(material.expose())),
         };
-        let public = public.map_err(|_| KeyError::BadLength)?;
         if public.size() != kind.signature_len() {
             return Err(KeyError::BadLength);
         }
