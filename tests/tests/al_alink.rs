@@ -160,6 +160,9 @@ fn tags_are_set_and_removed_by_the_device() {
     let reply = device.ask(update, &tag("Temperature", "36.8"));
     assert_eq!((&reply["code"], &reply["data"]), (&200.into(), &json!({})));
     assert_eq!(tags(), json!({"Temperature": "36.8"}));
+    let listed = house.server.cli(&["device", "list", &house.product]);
+    assert_eq!(listed[0]["device_name"], "kitchen");
+    assert_eq!(listed[0].get("tags"), None, "not looked up for a list");
     for bad in [
         json!("x"),
         tag("9x", "1"),

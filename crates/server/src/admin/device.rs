@@ -168,9 +168,9 @@ pub(super) async fn show(
 ) -> Answer<DeviceView> {
     let (key, permit) = one(&call, &product, &device, "iot:QueryDeviceDetail", false).await?;
     let hub = &call.admin.hub;
-    let mut seen = hub.device_find(&permit, &key).await?;
-    seen.device.tags = hub.tags_of(&permit, &key).await?;
-    Ok(Json((&seen).into()))
+    let mut view = DeviceView::from(&hub.device_find(&permit, &key).await?);
+    view.tags = Some(hub.tags_of(&permit, &key).await?);
+    Ok(Json(view))
 }
 
 /// Lets a device that registered itself do so once more, and undoes its topology.

@@ -315,7 +315,9 @@ pub(crate) struct DeviceView {
     /// Where it last connected from.
     address: String,
     firmware: String,
-    tags: BTreeMap<String, String>,
+    /// Where one device was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) tags: Option<BTreeMap<String, String>>,
 }
 
 impl From<&Seen> for DeviceView {
@@ -343,7 +345,7 @@ impl From<&Device> for DeviceView {
             connected: None,
             address: device.address.clone(),
             firmware: device.firmware.clone(),
-            tags: device.tags.clone(),
+            tags: None,
         }
     }
 }

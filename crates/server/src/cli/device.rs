@@ -249,6 +249,7 @@ const CARD: &[(&str, &str)] = &[
     ("Connected since", "connected"),
     ("Address", "address"),
     ("Firmware", "firmware"),
+    ("Tags", "tags"),
     ("Created", "created"),
     ("Activated", "activated"),
     ("Last online", "online"),
