@@ -3,9 +3,10 @@
 use bytes::Bytes;
 
 use crate::{
-    Limits, format,
+    Class, Limits, format,
     limits::Budget,
-    unpack::{Unpacked, unpack},
+    risks::{self, Finding},
+    unpack::{File, Kind, Unpacked, Volume, unpack},
 };
 
 /// Bounds small enough that a fuzzer's inputs stay quick.
@@ -73,6 +74,53 @@ pub fn scan_stored(data: &[u8]) {
 /// Reads `data` as a database of rpm, of each kind.
 pub fn scan_rpm(data: &[u8]) {
     crate::identify::rpm::fuzz(data);
+}
+
+/// Looks for risks in the bytes behind the first as in the file that the first one names.
+pub fn scan_risks(data: &[u8]) {
+    _ = findings(data);
+}
+
+/// Files of accounts are left out: trying their hashes has a budget of its own, and is slow.
+const NAMES: [&str; 8] = [
+    "/etc/server.key",
+    "/etc/device.der",
+    "/etc/init.d/rcS",
+    "/etc/inittab",
+    "/etc/sshd_config",
+    "/etc/httpd.conf",
+    "/etc/snmpd.conf",
+    "/bin/tool",
+];
+
+fn findings(data: &[u8]) -> Vec<Finding> {
+    let Some((pick, rest)) = data.split_first() else {
+        return Vec::new();
+    };
+    let volume = Volume {
+        chain: "fuzz".into(),
+        format: "tar",
+        class: Class::Archive,
+        offset: 0,
+        size: rest.len(),
+        facts: Vec::new(),
+    };
+    let file = File {
+        volume: 0,
+        path: NAMES[usize::from(*pick) % NAMES.len()].into(),
+        kind: Kind::File(Bytes::copy_from_slice(rest)),
+        mode: 0o777,
+        uid: 0,
+        gid: 0,
+        opened: false,
+    };
+    let image = Unpacked {
+        volumes: vec![volume],
+        files: vec![file],
+        ..Unpacked::default()
+    };
+    let components = crate::identify(&image);
+    risks::look(&image, &components, 1_700_000_000)
 }
 
 /// Reads `data` as an OpenVEX document.
@@ -220,6 +268,46 @@ mod tests {
                 bad.truncate(random(sample.len() * 2));
                 read(&bad);
             }
+        }
+    }
+
+    /// Keys and settings, with bytes changed at random.
+    #[test]
+    fn damaged_keys_and_settings() {
+        let mut state = 0x1234_5678_u32;
+        let mut random = move |below: usize| {
+            state ^= state << 13;
+            state ^= state >> 17;
+            state ^= state << 5;
+            state as usize % below.max(1)
+        };
+        // A version, a modulus of 512 bits, and zero for the rest.
+        let mut key = b"\x30\x47\x02\x01\0\x02\x40".to_vec();
+        key.extend([0x5a; 64]);
+        key.extend(b"\x02\0");
+        let pem = |key: &[u8]| {
+            use base64::{Engine, engine::general_purpose::STANDARD};
+            let text = STANDARD.encode(key);
+            format!("\0-----BEGIN RSA PRIVATE KEY-----\n{text}\n-----END RSA PRIVATE KEY-----\n")
+                .into_bytes()
+        };
+        let whole = findings(&pem(&key));
+        assert!(whole.iter().any(|f| f.code == "WeakKey"), "{whole:?}");
+        let settings =
+            b"\x05/cgi-bin:admin:admin\nlisten 80;\nrtsp://a:bcd@h\0bootdelay=3\0bootcmd=x\0";
+        for _ in 0..500 {
+            let mut bad = key.clone();
+            for _ in 0..2 {
+                let at = random(bad.len());
+                bad[at] = random(256) as u8;
+            }
+            bad.truncate(32 + random(key.len()));
+            scan_risks(&pem(&bad));
+            let mut bad = settings.to_vec();
+            let at = random(bad.len());
+            bad[at] = random(256) as u8;
+            bad.truncate(random(settings.len() * 2));
+            scan_risks(&bad);
         }
     }
 

@@ -834,6 +834,54 @@ pub(super) static RULES: &[Rule] = &[
         "AliOS Things ",
         r"AliOS Things (?:v)?(\d\.\d+\.\d+)",
     ),
+    with(
+        apart(program(
+            "iptables",
+            &[("netfilter", "iptables")],
+            "%s v%s (nf_tables)",
+            r"(1\.\d\.\d+)",
+        )),
+        &["iptables"],
+    ),
+    with(
+        apart(program(
+            "iptables",
+            &[("netfilter", "iptables")],
+            "%s v%s (legacy)",
+            r"(1\.\d\.\d+)",
+        )),
+        &["iptables"],
+    ),
+    library(
+        "libcurl",
+        LIBCURL,
+        "CLIENT libcurl ",
+        r"CLIENT libcurl (\d+\.\d+\.\d+)",
+        "libcurl",
+        &["Curl_", "easy handle already used in multi handle"],
+    ),
+    anywhere(library(
+        "sqlite",
+        SQLITE,
+        "sqlite_source_id",
+        r"\x00(3\.\d{1,2}\.\d{1,2}(?:\.\d)?)\x00",
+        "libsqlite3",
+        &["sqlite_master"],
+    )),
+    library(
+        "openssl",
+        OPENSSL,
+        "OpenSSL ",
+        r"OpenSSL (1\.\d\.\d{1,2}[a-z]{0,2})(?:-fips)? {1,2}\d{1,2} [A-Z][a-z]{2} (?:19|20)\d\d",
+        "libssl",
+        &["ssl/s3_lib.c"],
+    ),
+    program(
+        "xz",
+        &[("tukaani", "xz")],
+        "xz (XZ Utils) ",
+        r"\x00xz \(XZ Utils\) (5\.\d+\.\d+)",
+    ),
     apart(program(
         "mosquitto",
         &[("eclipse", "mosquitto")],
@@ -1004,7 +1052,7 @@ pub(super) fn release_of(stem: &str, number: &str) -> String {
             let series = if stem == "libpng16" { "1.6" } else { "1.2" };
             format!("{series}.{minor}")
         }
-        "libz" | "liblzma" | "libpcap" | "libxml2" | "libbz2" | "libuClibc" => number.to_owned(),
+        "libz" | "liblzma" | "libpcap" | "libxml2" | "libuClibc" => number.to_owned(),
         _ => String::new(),
     }
 }

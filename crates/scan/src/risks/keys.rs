@@ -5,15 +5,17 @@ use memchr::memmem;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::{Finding, Look, Scene, detail, masked};
-use crate::vulns::Severity;
+use crate::{elf::Elf, vulns::Severity};
 
 const BEGIN: &str = "-----BEGIN ";
 const TEN_YEARS: i64 = 3653 * 86_400;
 const MOST: usize = 400;
 
 pub(super) fn look(scene: &Scene<'_>, look: &Look<'_>, found: &mut Vec<Finding>) {
-    // GnuTLS tests itself with keys that everybody has.
-    if look.elf.as_ref().is_some_and(|elf| elf.is("libgnutls")) {
+    // These test themselves with keys that everybody has.
+    const TESTED: [&str; 3] = ["libgnutls", "libmbedcrypto", "libmbedx509"];
+    let tested = |elf: &Elf| TESTED.iter().any(|stem| elf.is(stem));
+    if look.elf.as_ref().is_some_and(tested) {
         return;
     }
     for at in memmem::find_iter(look.bytes, BEGIN.as_bytes()).take(MOST) {

@@ -97,6 +97,14 @@ const TABLE: &[Row] = &[
     ("zlib1g", &["zlib"], "libz.so.1.*"),
 ];
 
+/// What a program says of itself where Debian numbers its package otherwise: bash tells its patch
+/// level, jq 1.7.1 was released with the number before, OpenSSH 10.0p1 with the one after.
+const OWN_WORD: &[(&str, &str, &str)] = &[
+    ("bash", "5.1", "5.1.4"),
+    ("jq", "1.7.1", "1.7"),
+    ("openssh", "10.0p1", "10.0p2"),
+];
+
 /// Lines of shell that put something into `root` that looks like a component and is none; they run
 /// in a folder of their own beside it.
 pub(crate) const TRAPS: &[&str] = &[
@@ -246,10 +254,14 @@ pub(crate) fn fill(root: &Path, packages: &[PathBuf]) -> Vec<Label> {
         for (_, names, end) in TABLE.iter().filter(|(of, ..)| *of == name) {
             for file in files.iter().filter(|file| ends(file, end)) {
                 let bytes = fs::read(root.join(&file[1..])).unwrap();
+                let word = OWN_WORD
+                    .iter()
+                    .find(|(of, number, _)| *of == names[0] && *number == version);
+                let version = word.map_or_else(|| version.clone(), |(.., own)| (*own).to_owned());
                 labels.push(Label {
                     names,
                     readable: is_readable(&bytes, names, &version),
-                    version: version.clone(),
+                    version,
                     path: file.clone(),
                     with: files.clone(),
                 });
