@@ -1,8 +1,8 @@
 //! The embedded engine: all ports in one process and one data folder.
 //!
 //! Start with `Store::open`. What people and races edit is in SQLite (`sql`), facts are in a log
-//! of segment files (`journal`), what MQTT sessions go through in another (`log`), histories are in
-//! an LSM tree (`series`), and who is connected is in memory (`presence`). This room knows no rule
+//! of segment files (`journal`), what MQTT sessions go through in another (`log`), single-use tokens
+//! in a third and in memory (`nonce`), histories are in an LSM tree (`series`), and who is connected is in memory (`presence`). This room knows no rule
 //! of the product and no vendor.
 
 pub mod backup;
@@ -15,6 +15,7 @@ mod home;
 mod journal;
 mod log;
 mod lsm;
+mod nonce;
 mod presence;
 mod queue;
 mod series;
@@ -135,7 +136,7 @@ impl Store {
             devices: sql.clone(),
             secrets: sql.clone(),
             series: Arc::new(series::Histories::new(lsm.clone())),
-            nonces: sql.clone(),
+            nonces: sql.tokens(),
             commands: sql.clone(),
             audit: sql.clone(),
             archive: sql,

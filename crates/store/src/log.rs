@@ -6,7 +6,7 @@
 
 use crate::{
     Options,
-    fault::{aside, of_io},
+    fault::{aside, of_io, stopped},
     home::Home,
     tape::{Buffer, Pen, Tape},
 };
@@ -18,6 +18,7 @@ use model::{
 };
 use parking_lot::{Condvar, Mutex};
 use std::{sync::Arc, thread::JoinHandle, time::Duration};
+use tokio::sync::oneshot;
 
 /// A new segment file is begun when one has this many bytes; small, as whole segments are
 /// forgotten.
@@ -34,8 +35,9 @@ pub(crate) struct Records {
     _home: Arc<Home>,
 }
 
-#[derive(Default)]
 struct Shared {
+    name: &'static str,
+    tape: Arc<Tape>,
     line: Mutex<Line>,
     filled: Condvar,
 }
@@ -51,6 +53,13 @@ struct Line {
     closed: bool,
     /// The writer sleeps; only then must it be woken.
     idle: bool,
+    /// Who waits for a position to be on disk, or for trouble.
+    waiters: Vec<Waiter>,
+}
+
+struct Waiter {
+    position: u64,
+    answer: oneshot::Sender<Result<(), Fault>>,
 }
 
 impl Records {
@@ -61,7 +70,12 @@ impl Records {
     ) -> Result<Self, Fault> {
         let segment = options.segment_bytes.min(SEGMENT);
         let (tape, pen) = Tape::open(name, home.join(name), segment)?;
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(Shared {
+            name,
+            tape: tape.clone(),
+            line: Mutex::default(),
+            filled: Condvar::new(),
+        });
         shared.line.lock().head = tape.head();
         let thread = std::thread::Builder::new().name(name.into());
         let its = shared.clone();
@@ -72,6 +86,35 @@ impl Records {
             tape,
             _home: home.clone(),
         })
+    }
+
+    /// Returns when all up to `position` is on disk, or with the trouble that keeps it from there.
+    /// What was appended is tried again all the same.
+    pub(crate) async fn settled(&self, position: Position) -> Result<(), Fault> {
+        let answered = {
+            let mut line = self.shared.line.lock();
+            if self.tape.head() >= position.0 {
+                return Ok(());
+            }
+            if let Some(fault) = &line.trouble {
+                return Err(fault.clone());
+            }
+            let (answer, answered) = oneshot::channel();
+            line.waiters.push(Waiter {
+                position: position.0,
+                answer,
+            });
+            answered
+        };
+        answered.await.map_err(|_| stopped())?
+    }
+
+    /// Shows `visit` every record that is kept and on disk, in order, until it says `false`. Blocks.
+    pub(crate) fn read(
+        &self,
+        visit: impl FnMut(u64, &[u8]) -> Result<bool, Fault>,
+    ) -> Result<(), Fault> {
+        self.tape.read(0, visit)
     }
 }
 
@@ -92,7 +135,7 @@ impl Log for Records {
         line.head += 1;
         line.backlog += record.len() as u64;
         line.waiting.push(record);
-        if line.idle {
+        if std::mem::take(&mut line.idle) {
             self.shared.filled.notify_one();
         }
         Position(line.head)
@@ -155,21 +198,29 @@ impl Shared {
                 };
                 tries += 1;
                 if tries == 1 {
-                    tracing::error!(%fault, "sessions cannot be written down; it is tried again");
+                    tracing::error!(%fault, log = self.name, "records cannot be written; it is tried again");
                 }
                 if self.fail(fault) && tries >= LAST_TRIES {
-                    tracing::error!(records = records.len(), "sessions are not written down");
+                    let many = records.len();
+                    tracing::error!(many, log = self.name, "records are not written");
                     return;
                 }
             }
             if tries > 0 {
-                tracing::info!("sessions are written down again");
+                tracing::info!(log = self.name, "records are written again");
             }
             let bytes: u64 = records.iter().map(|record| record.len() as u64).sum();
             records.clear();
             let mut line = self.line.lock();
             line.backlog -= bytes;
             line.trouble = None;
+            let head = self.tape.head();
+            let (settled, waiters) = std::mem::take(&mut line.waiters)
+                .into_iter()
+                .partition(|waiter| waiter.position <= head);
+            line.waiters = waiters;
+            drop(line);
+            answer(settled, &Ok(()));
         }
     }
 
@@ -182,8 +233,8 @@ impl Shared {
             }
             line.idle = true;
             self.filled.wait(&mut line);
-            line.idle = false;
         }
+        line.idle = false;
         std::mem::swap(records, &mut line.waiting);
         true
     }
@@ -191,10 +242,20 @@ impl Shared {
     /// Notes the trouble and waits a little; true when the process is about to end.
     fn fail(&self, fault: Fault) -> bool {
         let mut line = self.line.lock();
-        line.trouble = Some(fault);
+        line.trouble = Some(fault.clone());
+        let waiters = std::mem::take(&mut line.waiters);
+        drop(line);
+        answer(waiters, &Err(fault));
+        let mut line = self.line.lock();
         // Appends do not notify meanwhile, as the line is not idle; the end does.
         self.filled.wait_for(&mut line, PAUSE);
         line.closed
+    }
+}
+
+fn answer(waiters: Vec<Waiter>, result: &Result<(), Fault>) {
+    for waiter in waiters {
+        let _ = waiter.answer.send(result.clone());
     }
 }
 

@@ -8,7 +8,6 @@ mod audit;
 mod catalog;
 mod command;
 mod device;
-mod nonce;
 mod recent;
 mod schema;
 mod secret;
@@ -17,6 +16,7 @@ use crate::{
     Options,
     fault::{aside, of_io, of_sql, stopped},
     home::Home,
+    nonce::Tokens,
     queue::Queue,
     sightings::Sightings,
 };
@@ -55,6 +55,7 @@ pub(crate) struct Sql {
     writer: Option<JoinHandle<()>>,
     recent: Arc<Recent>,
     sightings: Sightings,
+    tokens: Arc<Tokens>,
     home: Arc<Home>,
 }
 
@@ -103,8 +104,10 @@ impl Sql {
     ) -> Result<Self, Fault> {
         let path = home.join(FILE);
         let mut writer = open_writer(&path)?;
-        schema::migrate(&mut writer, &path)?;
-
+        schema::migrate(&mut writer, &path, |challenges, burnt| {
+            crate::nonce::take_over(home, options, challenges, burnt)
+        })?;
+        let tokens = Arc::new(Tokens::open(home, options)?);
         let queue = Arc::new(Queue::new(options.write_queue));
         let recent = Arc::new(Recent::default());
         let thread = std::thread::Builder::new().name("registry".into()).spawn({
@@ -119,8 +122,14 @@ impl Sql {
             writer: Some(thread.map_err(|e| of_io("starting the writer of", &path, &e))?),
             recent,
             sightings,
+            tokens,
             home: home.clone(),
         })
+    }
+
+    /// Single-use things, which `archive` gives and takes along.
+    pub(crate) fn tokens(&self) -> Arc<Tokens> {
+        self.tokens.clone()
     }
 
     /// Opens a registry with a tree of its own beside it.

@@ -7,7 +7,7 @@
 use model::{
     archive::Row,
     id::{DeviceKey, IotId, NodeId, ProductKey, Time},
-    port::SecretId,
+    port::{Burnt, SecretId, Taken},
 };
 use rusqlite::Connection;
 use std::path::Path;
@@ -103,4 +103,23 @@ async fn what_was_in_a_registry_of_version_1_is_there() {
     assert_eq!(next.await.unwrap().unwrap().id.0, 2);
     assert_eq!(store.catalog.next("topic").await.unwrap(), 4);
     assert_eq!(store.audit.last().await.unwrap().unwrap().seq, 13);
+}
+
+/// Single-use tokens that a registry of version 1 kept in tables count on.
+#[tokio::test]
+async fn what_was_used_up_in_a_registry_of_version_1_stays_so() {
+    let folder = tempfile::tempdir().unwrap();
+    make(folder.path(), RELEASED[0].1);
+    let old = Connection::open(folder.path().join("registry.sqlite")).unwrap();
+    let rows = "DELETE FROM challenge; INSERT INTO challenge VALUES ('o', 'c', 50);
+         DELETE FROM burnt; INSERT INTO burnt VALUES ('o', 'b', 60)";
+    old.execute_batch(rows).unwrap();
+    drop(old);
+    for taken in [Taken::Yes, Taken::No] {
+        let store = open(folder.path());
+        let nonces = &store.nonces;
+        let burnt = nonces.burn("b", "o", Time(1), Time(60)).await;
+        assert_eq!(burnt.unwrap(), Burnt::Seen);
+        assert_eq!(nonces.take("c", "o", Time(1)).await.unwrap(), taken);
+    }
 }

@@ -3,7 +3,7 @@
 use super::{
     Sql, Trouble, audit, catalog, command, damaged,
     device::{self, columns},
-    int, nonce,
+    int,
     recent::Voids,
     secret, uint,
 };
@@ -14,9 +14,9 @@ use crate::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use model::{
-    archive::{Archive, Row, Token},
+    archive::{Archive, Row},
     error::Fault,
-    id::{AccessKeyId, CommandId, IotId, ProductKey, Time},
+    id::{AccessKeyId, CommandId, IotId, ProductKey},
     port::SecretId,
 };
 use rusqlite::{Connection, OpenFlags};
@@ -26,21 +26,31 @@ use tokio::sync::mpsc::Sender;
 impl Archive for Sql {
     async fn dump(&self, rows: Sender<Row>) -> Result<(), Fault> {
         let path = self.home.join(super::FILE);
-        let sightings = self.sightings.clone();
+        let (sightings, tokens) = (self.sightings.clone(), self.tokens.clone());
+        let runtime = tokio::runtime::Handle::current();
         aside(move || {
             // A connection of its own: its transaction sees one moment, for as long as it takes.
             let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-            let dump = || {
-                let connection = Connection::open_with_flags(&path, flags)?;
+            let connection = Connection::open_with_flags(&path, flags).map_err(|e| of_sql(&e))?;
+            let begin = || {
                 let moment = connection.unchecked_transaction()?;
-                dump(&moment, &sightings, &rows)
+                moment.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
+                Ok(moment)
             };
-            dump().map_err(|e| of_sql(&e))
+            let moment = begin().map_err(|e: rusqlite::Error| of_sql(&e))?;
+            // After the rows, so that none is without the tokens that it cost.
+            let (challenges, burnt) = runtime.block_on(tokens.all())?;
+            let tokens = challenges.into_iter().map(Row::Challenge);
+            let tokens = tokens.chain(burnt.into_iter().map(Row::Burnt));
+            dump(&moment, &sightings, tokens, &rows).map_err(|e| of_sql(&e))
         })
         .await
     }
 
     async fn is_empty(&self) -> Result<bool, Fault> {
+        if !self.tokens.is_empty() {
+            return Ok(false);
+        }
         self.read(|c| {
             // Counts of devices that are gone stay, as zeros.
             let tables = TABLES.iter().filter(|table| **table != "device_count");
@@ -59,32 +69,48 @@ impl Archive for Sql {
             Ok(())
         })
         .await?;
+        self.tokens.clear().await?;
         let sightings = self.sightings.clone();
         aside(move || sightings.clear()).await
     }
 
     async fn restore(&self, rows: Vec<Row>) -> Result<(), Fault> {
+        let (mut challenges, mut burnt) = (Vec::new(), Vec::new());
+        for row in &rows {
+            match row {
+                Row::Challenge(token) => challenges.push(token.clone()),
+                Row::Burnt(token) => burnt.push(token.clone()),
+                _ => {}
+            }
+        }
+        if self.tokens.has_any(&challenges, &burnt) {
+            return Err(Fault::lasting("a single-use token is there already"));
+        }
         self.write_over(Voids::All, move |c| {
             rows.iter().try_for_each(|row| restore(c, row))
         })
-        .await
+        .await?;
+        self.tokens.enter(&challenges, &burnt).await
     }
 }
 
 /// The tables that hold rows.
-const TABLES: [&str; 9] = [
+const TABLES: [&str; 7] = [
     "entry",
     "sequence",
     "device",
     "device_count",
     "secret",
-    "challenge",
-    "burnt",
     "command",
     "audit",
 ];
 
-fn dump(c: &Connection, sightings: &Sightings, rows: &Sender<Row>) -> rusqlite::Result<()> {
+fn dump(
+    c: &Connection,
+    sightings: &Sightings,
+    tokens: impl Iterator<Item = Row>,
+    rows: &Sender<Row>,
+) -> rusqlite::Result<()> {
     every(
         c,
         rows,
@@ -123,11 +149,11 @@ fn dump(c: &Connection, sightings: &Sightings, rows: &Sender<Row>) -> rusqlite::
             })
         },
     )?;
-    let tokens = |table| format!("SELECT owner, token, until FROM {table} ORDER BY owner, token");
-    every(c, rows, &tokens("challenge"), |row| {
-        token(row).map(Row::Challenge)
-    })?;
-    every(c, rows, &tokens("burnt"), |row| token(row).map(Row::Burnt))?;
+    for token in tokens {
+        if rows.blocking_send(token).is_err() {
+            break;
+        }
+    }
     let number = command::last_id(c)?;
     if let Some(number) = number {
         let _ = rows.blocking_send(Row::CommandNumber(CommandId(number)));
@@ -165,14 +191,6 @@ fn every(
     Ok(())
 }
 
-fn token(row: &rusqlite::Row<'_>) -> rusqlite::Result<Token> {
-    Ok(Token {
-        owner: row.get(0)?,
-        token: row.get(1)?,
-        until: Time(row.get(2)?),
-    })
-}
-
 fn secret_id(row: &rusqlite::Row<'_>) -> rusqlite::Result<SecretId> {
     let text: String = row.get(1)?;
     let bad = |e: model::id::BadId| damaged(1, e);
@@ -202,8 +220,8 @@ fn restore(c: &Connection, row: &Row) -> Result<(), Trouble> {
         }
         Row::Device(device) => device::enter(c, device, device.version)?,
         Row::Secret { id, sealed } => secret::enter(c, id, sealed)?,
-        Row::Challenge(token) => nonce::enter(c, "challenge", token)?,
-        Row::Burnt(token) => nonce::enter(c, "burnt", token)?,
+        // In a log of their own.
+        Row::Challenge(_) | Row::Burnt(_) => {}
         Row::CommandNumber(number) => command::keep_last_id(c, number.0)?,
         Row::Command(command) => command::enter(c, command)?,
         Row::Audit(record) => audit::keep(c, record)?,

@@ -1,12 +1,13 @@
 //! The tables, and how an older registry becomes a newer one.
 
 use crate::fault::of_sql;
-use model::error::Fault;
+use model::{archive::Token, error::Fault, id::Time};
 use rusqlite::Connection;
 use std::path::Path;
 
 /// Each step makes version n + 1 out of version n. A step that was released never changes.
-const STEPS: &[&str] = &["
+const STEPS: &[&str] = &[
+    "
     CREATE TABLE entry (
         kind TEXT NOT NULL,
         key TEXT NOT NULL,
@@ -92,10 +93,24 @@ const STEPS: &[&str] = &["
         entry TEXT NOT NULL,
         hash TEXT NOT NULL
     ) STRICT;
-"];
+",
+    "
+    -- Single-use tokens are in a log of their own.
+    DROP TABLE challenge;
+    DROP TABLE burnt;
+",
+];
 
-/// Brings the tables up to this program's version.
-pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), Fault> {
+/// The version of the tables that has single-use tokens.
+const TOKENS: usize = 1;
+
+/// Brings the tables up to this program's version. What older tables had of challenges and of
+/// burnt tokens is given to `take_over` before they go, again when it is cut short.
+pub(super) fn migrate(
+    connection: &mut Connection,
+    path: &Path,
+    mut take_over: impl FnMut(&[Token], &[Token]) -> Result<(), Fault>,
+) -> Result<(), Fault> {
     let version: usize = connection
         .pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0))
         .map(|version| usize::try_from(version).unwrap_or(usize::MAX))
@@ -109,6 +124,10 @@ pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), Fa
         )));
     }
     for (step, sql) in STEPS.iter().enumerate().skip(version) {
+        if step == TOKENS {
+            let tokens = |table| tokens(connection, table).map_err(|e| of_sql(&e));
+            take_over(&tokens("challenge")?, &tokens("burnt")?)?;
+        }
         let mut migrate = || {
             let transaction = connection.transaction()?;
             transaction.execute_batch(sql)?;
@@ -119,4 +138,16 @@ pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), Fa
         tracing::debug!(version = step + 1, "the registry has a new schema version");
     }
     Ok(())
+}
+
+fn tokens(connection: &Connection, table: &str) -> rusqlite::Result<Vec<Token>> {
+    let mut statement = connection.prepare(&format!("SELECT owner, token, until FROM {table}"))?;
+    let tokens = statement.query_map([], |row| {
+        Ok(Token {
+            owner: row.get(0)?,
+            token: row.get(1)?,
+            until: Time(row.get(2)?),
+        })
+    })?;
+    tokens.collect()
 }
