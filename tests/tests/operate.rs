@@ -136,6 +136,8 @@ fn a_running_server_is_backed_up_and_restored_to_any_point() {
     for _ in 0..100 {
         poster.post();
     }
+    let feed = tests::root().join("crates/scan/tests/vulns/kev.json.gz");
+    let feeds = server.cli(&["vulns", "import", feed.to_str().unwrap()]);
     let early = server.cli(&["backup", backup]);
     assert_eq!(early["keys"], false);
     assert!(
@@ -181,6 +183,7 @@ fn a_running_server_is_backed_up_and_restored_to_any_point() {
     server.resume();
     let kept = history(&server, &product, from, from + all);
     assert_eq!(kept, (0..all).collect());
+    assert_eq!(server.cli(&["vulns", "list"]), feeds);
     let mut again = Poster::open(&server, &product, &secret, from + all);
     assert_eq!(
         again.post(),

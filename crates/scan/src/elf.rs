@@ -310,6 +310,34 @@ fn segments(file: File<'_>) -> Result<Vec<Segment>, Fault> {
         .collect()
 }
 
+/// The content of the section of that name.
+pub(crate) fn section<'a>(bytes: &'a [u8], name: &str) -> Option<&'a [u8]> {
+    let head = View::little(bytes);
+    let (wide, big) = (head.u8(4).ok()? == 2, head.u8(5).ok()? == 2);
+    let file = File {
+        view: View::ordered(bytes, big),
+        wide,
+    };
+    let (table, sizes) = if wide { (40, 58) } else { (32, 46) };
+    let table = file.place(table).ok()?;
+    let [size, count, names] = [0, 2, 4].map(|at| file.view.u16(sizes + at).map_or(0, usize::from));
+    // Name, kind, flags, address, offset, size.
+    let place = |index: usize| {
+        let at = table.checked_add(index.checked_mul(size)?)?;
+        let (offset, length) = if wide { (24, 32) } else { (16, 20) };
+        let offset = file.place(at.checked_add(offset)?).ok()?;
+        let end = offset.checked_add(file.place(at + length).ok()?)?;
+        Some((file.view.at32(at).ok()?, bytes.get(offset..end)?))
+    };
+    let (_, texts) = place(names)?;
+    (0..count.min(4096))
+        .filter_map(place)
+        .find_map(|(at, content)| {
+            let rest = texts.get(at..)?.strip_prefix(name.as_bytes())?;
+            (rest.first() == Some(&0)).then_some(content)
+        })
+}
+
 fn has_symtab(file: File<'_>) -> Result<bool, Fault> {
     let (table, size, count) = if file.wide {
         (file.place(40)?, 58, 60)

@@ -123,6 +123,7 @@ pub(crate) static FORMATS: &[&Format] = &[
     &container::tplink::FORMAT,
     &container::realtek::FORMAT,
     &container::chk::FORMAT,
+    &container::cfe::FORMAT,
     &container::uefi::FORMAT,
     &archive::rpm::FORMAT,
     &archive::ar::FORMAT,
@@ -143,6 +144,7 @@ pub(crate) static FORMATS: &[&Format] = &[
     &fs::jffs2::FORMAT,
     &fs::yaffs2::FORMAT,
     &container::hex::FORMAT,
+    &container::sealed::FORMAT,
 ];
 
 /// Names of all formats that are read.

@@ -93,34 +93,63 @@ const NAMES: [&str; 8] = [
     "/bin/tool",
 ];
 
+/// Looks for components in the bytes behind the first as in the record that the first one names.
+pub fn scan_packages(data: &[u8]) {
+    let Some((pick, rest)) = data.split_first() else {
+        return;
+    };
+    _ = crate::identify(&holding(RECORDS[usize::from(*pick) % RECORDS.len()], rest));
+}
+
+/// Where package managers and languages keep what they installed.
+const RECORDS: [&str; 12] = [
+    "/usr/lib/opkg/status",
+    "/var/lib/dpkg/status",
+    "/lib/apk/db/installed",
+    "/etc/os-release",
+    "/usr/lib/python3/a-1.dist-info/METADATA",
+    "/opt/node_modules/a/package.json",
+    "/opt/node_modules/@a/b/package.json",
+    "/META-INF/maven/a/b/pom.properties",
+    "/usr/lib/luarocks/a.rockspec",
+    "/lib/modules/5.4.0/a.ko",
+    "/usr/lib/libc.so.6",
+    "/bin/tool",
+];
+
 fn findings(data: &[u8]) -> Vec<Finding> {
     let Some((pick, rest)) = data.split_first() else {
         return Vec::new();
     };
+    let image = holding(NAMES[usize::from(*pick) % NAMES.len()], rest);
+    let components = crate::identify(&image);
+    risks::look(&image, &components, 1_700_000_000)
+}
+
+/// An image with that one file.
+fn holding(path: &str, bytes: &[u8]) -> Unpacked {
     let volume = Volume {
         chain: "fuzz".into(),
         format: "tar",
         class: Class::Archive,
         offset: 0,
-        size: rest.len(),
+        size: bytes.len(),
         facts: Vec::new(),
     };
     let file = File {
         volume: 0,
-        path: NAMES[usize::from(*pick) % NAMES.len()].into(),
-        kind: Kind::File(Bytes::copy_from_slice(rest)),
+        path: path.into(),
+        kind: Kind::File(Bytes::copy_from_slice(bytes)),
         mode: 0o777,
         uid: 0,
         gid: 0,
         opened: false,
     };
-    let image = Unpacked {
+    Unpacked {
         volumes: vec![volume],
         files: vec![file],
         ..Unpacked::default()
-    };
-    let components = crate::identify(&image);
-    risks::look(&image, &components, 1_700_000_000)
+    }
 }
 
 /// Reads `data` as an OpenVEX document.
@@ -308,6 +337,73 @@ mod tests {
             bad[at] = random(256) as u8;
             bad.truncate(random(settings.len() * 2));
             scan_risks(&bad);
+        }
+    }
+
+    /// Records of packages, and the lists that Go and Rust link in, with bytes changed at random.
+    #[test]
+    fn damaged_records_of_packages() {
+        use std::io::Write;
+        let mut state = 0x1234_5678_u32;
+        let mut random = move |below: usize| {
+            state ^= state << 13;
+            state ^= state >> 17;
+            state ^= state << 5;
+            state as usize % below.max(1)
+        };
+        let mut go = b"\x7fELF\x02\x01\x01\xff Go buildinf:\x08\x02".to_vec();
+        go.extend([0; 16]);
+        go.extend(b"\x08go1.20.3\x30");
+        go.extend([0; 16]);
+        go.extend(b"dep\ta/b\tv1.4.0\n");
+        go.extend([0; 16]);
+        // Two sections: the names, and the list.
+        let mut list = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::fast());
+        list.write_all(br#"{"packages":[{"name":"a","version":"1"}]}"#)
+            .unwrap();
+        let list = list.finish().unwrap();
+        let mut rust = vec![0; 64];
+        rust[..7].copy_from_slice(b"\x7fELF\x02\x01\x01");
+        rust[16] = 2;
+        rust[40] = 64;
+        rust[58..64].copy_from_slice(&[64, 0, 2, 0, 0, 0]);
+        rust.resize(192, 0);
+        rust[88] = 192;
+        rust[96] = 9;
+        rust[128] = 1;
+        rust[152] = 201;
+        rust[160] = list.len() as u8;
+        rust.extend(b"\0.dep-v0\0");
+        rust.extend(&list);
+        let samples: Vec<(u8, Vec<u8>)> = vec![
+            (
+                0,
+                b"Package: a\nVersion: 1:1-1\nStatus: install ok installed\n\n".to_vec(),
+            ),
+            (2, b"P:a\nV:1-r0\no:a\n\n".to_vec()),
+            (3, b"ID=alpine\nVERSION_ID=3.19.1\n".to_vec()),
+            (4, b"Name: a\nVersion: 1\nLicense: MIT\n\n".to_vec()),
+            (5, br#"{"name":"a","version":"1","license":"MIT"}"#.to_vec()),
+            (7, b"version=1\ngroupId=a\nartifactId=b\n".to_vec()),
+            (8, b"package = \"a\"\nversion = \"1-1\"\n".to_vec()),
+            (
+                9,
+                b"\x7fELF\0license=a\0version=1\0vermagic=5.4.0 SMP\0".to_vec(),
+            ),
+            (11, go),
+            (11, rust),
+        ];
+        for (pick, sample) in samples {
+            for _ in 0..300 {
+                let mut bad = sample.clone();
+                for _ in 0..2 {
+                    let at = random(bad.len());
+                    bad[at] = random(256) as u8;
+                }
+                bad.truncate(random(sample.len() * 2));
+                bad.insert(0, pick);
+                scan_packages(&bad);
+            }
         }
     }
 

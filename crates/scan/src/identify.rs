@@ -5,9 +5,11 @@
 //! texts of headers that they were compiled with.
 
 pub mod component;
+pub(crate) mod language;
 mod packages;
 pub(crate) mod rpm;
 mod rules;
+mod symbols;
 
 use std::sync::OnceLock;
 
@@ -15,6 +17,7 @@ use aho_corasick::AhoCorasick;
 use regex::bytes::Regex;
 
 pub use component::{Component, Confidence, Evidence, Method, Packaged};
+pub(crate) use packages::debian;
 use rules::{RULES, Rule};
 
 use crate::{
@@ -32,8 +35,11 @@ pub fn identify(image: &Unpacked) -> Vec<Component> {
         };
         packages::read(image, file, bytes, &mut found);
         let elf = Elf::read(bytes).ok();
+        let chain = image.chain(file);
+        language::read(&chain, file, bytes, elf.is_some(), &mut found);
         if let Some(elf) = &elf {
             from_soname(image, file, elf, &mut found);
+            symbols::look(&chain, bytes, elf, &mut found);
         }
         if !file.opened && (elf.is_some() || is_binary(bytes)) {
             banners(&image.chain(file), 0, bytes, elf.as_ref(), &mut found);
@@ -314,17 +320,17 @@ fn from_soname(image: &Unpacked, file: &File, elf: &Elf, found: &mut Vec<Compone
     }
 }
 
-/// A kernel module names the kernel that it was built for.
+/// A kernel module names the kernel that it was built for; of one that is not the kernel's own it also
+/// tells version and licence.
 fn module(chain: &str, bytes: &[u8], found: &mut Vec<Component>) {
-    const KEY: &[u8] = b"vermagic=";
-    if let Some(at) = memchr::memmem::find(bytes, KEY) {
-        let rest = &bytes[at + KEY.len()..];
-        let end = rest
-            .iter()
-            .position(|b| *b == 0)
-            .unwrap_or(rest.len())
-            .min(120);
-        let text = crate::path::printable(&rest[..end]);
+    let field = |key: &[u8]| {
+        let at = memchr::memmem::find(bytes, key)?;
+        let rest = &bytes[at + key.len()..];
+        let end = rest.iter().take(120).position(|b| *b == 0);
+        let text = &rest[..end.unwrap_or(rest.len().min(120))];
+        Some((at, crate::path::printable(text)))
+    };
+    if let Some((at, text)) = field(b"vermagic=") {
         let version = leading(&text);
         if version.split('.').count() >= 2 {
             found.push(Component::new(
@@ -336,6 +342,26 @@ fn module(chain: &str, bytes: &[u8], found: &mut Vec<Component>) {
             ));
         }
     }
+    let licence = field(b"\0license=").map(|(_, text)| text);
+    let own = licence.as_ref().is_none_or(|text| text.contains("GPL"));
+    let version = field(b"\0version=");
+    if own && version.is_none() {
+        return;
+    }
+    let name = chain.rsplit('/').next().unwrap_or_default();
+    let name = name.strip_suffix(".ko").unwrap_or(name);
+    let at = version.as_ref().map_or(0, |(at, _)| *at);
+    let version = version
+        .map(|(_, text)| text)
+        .filter(|text| !text.is_empty());
+    let text = format!(
+        "module {name}, {}",
+        licence.as_deref().unwrap_or("no licence")
+    );
+    let evidence = Evidence::new(chain, at, &text);
+    let mut module = Component::new(name, version.as_deref(), &[], Method::Module, evidence);
+    module.licence = licence;
+    found.push(module);
 }
 
 #[cfg(test)]

@@ -145,7 +145,20 @@ fn uuid(dossier: &Dossier) -> String {
 
 /// The package URL of a component.
 pub(crate) fn purl(component: &Component) -> String {
-    let mut text = format!("pkg:generic/{}", percent(&component.name));
+    let kind = component.packaged.as_ref().map_or("", |p| &*p.manager);
+    let name = component.name.as_str();
+    let kind = match kind {
+        "pypi" | "npm" | "maven" | "luarocks" => kind,
+        "go" => "golang",
+        "crates.io" => "cargo",
+        _ => "generic",
+    };
+    // Groups, scopes and paths are parts of their own.
+    let parts = match kind {
+        "generic" => vec![percent(name)],
+        _ => name.split(['/', ':']).map(percent).collect(),
+    };
+    let mut text = format!("pkg:{kind}/{}", parts.join("/"));
     if let Some(version) = &component.version {
         text += "@";
         text += &percent(version);
@@ -199,6 +212,7 @@ fn method(method: Method) -> (&'static str, &'static str) {
         Method::Module => ("内核模块", "kernel module"),
         Method::Soname => ("库文件名", "library name"),
         Method::Header => ("启动镜像头", "boot header"),
+        Method::Symbol => ("符号版本", "versions of symbols"),
     }
 }
 

@@ -169,6 +169,75 @@ Package: dnsmasq-full\\nVersion: 2.80-16\\nStatus: install user installed\\n\\n'
     assert_eq!(found[2].licence.as_deref(), Some("OpenSSL"));
 }
 
+/// What pip, npm, Maven, LuaRocks, Go and cargo-auditable leave, and what looks like it.
+#[test]
+fn packages_of_languages() {
+    // Version and modules of a program in Go, each behind its length, the modules in their seals.
+    let go = "printf '\\377 Go buildinf:\\010\\002' > go.bin; head -c 16 /dev/zero >> go.bin; \
+        printf '\\010go1.20.3' >> go.bin; head -c 16 /dev/zero > m; \
+        printf 'path\\tx\\nmod\\texample.com/x\\t(devel)\\t\\ndep\\tgithub.com/a/b\\tv1.4.0\\th1:x\\ndep\\tgithub.com/c/d\\tv0.1.0\\n=>\\tgithub.com/e/f\\tv0.2.0\\th1:y\\n' >> m; \
+        head -c 16 /dev/zero >> m; n=$(stat -c %s m); printf \"\\\\$(printf %o $((n % 128 + 128)))\\\\$(printf %o $((n / 128)))\" >> go.bin; cat m >> go.bin";
+    let rust = "printf '{\"packages\":[{\"name\":\"rustls\",\"version\":\"0.21.1\",\"source\":\"crates.io\"},{\"name\":\"cc\",\"version\":\"1.0.1\",\"source\":\"crates.io\",\"kind\":\"build\"}]}' > l; \
+        { printf '\\170\\234'; gzip -nc l | tail -c +11 | head -c -8; python3 -c 'import sys,zlib; sys.stdout.buffer.write(zlib.adler32(open(\"l\",\"rb\").read()).to_bytes(4,\"big\"))'; } > z";
+    let found = image(&[
+        "p=root/usr/lib/python3/site-packages; mkdir -p $p/Foo_Bar-1.2.dist-info root/opt/node_modules/@a/b/lib root/opt/node_modules/c root/opt/app/META-INF/maven/g/a root/usr/lib/luarocks; \
+         printf 'Metadata-Version: 2.1\\nName: Foo_Bar\\nVersion: 1.2\\nLicense: MIT\\n\\nName: other\\nVersion: 9\\n' > $p/Foo_Bar-1.2.dist-info/METADATA; \
+         printf 'Name: x\\nVersion: 1\\n' > root/METADATA; \
+         echo '{\"name\":\"@a/b\",\"version\":\"3.0.0\",\"license\":\"MIT\"}' > root/opt/node_modules/@a/b/package.json; \
+         echo '{\"name\":\"inner\",\"version\":\"3.0.0\"}' > root/opt/node_modules/@a/b/lib/package.json; \
+         echo '{\"name\":\"c\",\"version\":\"4.1.0\"}' > root/opt/node_modules/c/package.json; \
+         echo '{\"name\":\"app\",\"version\":\"1.0.0\"}' > root/opt/app/package.json; \
+         printf '#x\\nversion=2.17.0\\ngroupId=org.log\\nartifactId=core\\n' > root/opt/app/META-INF/maven/g/a/pom.properties; \
+         printf 'package = \"luasocket\"\\nversion = \"3.0.0-1\"\\n' > root/usr/lib/luarocks/luasocket-3.0.0-1.rockspec",
+        go,
+        rust,
+        "echo 'int main(void){return 0;}' > a.c; gcc -s -o a a.c; objcopy --add-section .go.buildinfo=go.bin a root/gone; \
+         objcopy --add-section .dep-v0=z a root/rusty",
+    ]);
+    assert_eq!(
+        names(&found),
+        [
+            ("@a/b", "3.0.0"),
+            ("c", "4.1.0"),
+            ("foo-bar", "1.2"),
+            ("github.com/a/b", "1.4.0"),
+            ("github.com/e/f", "0.2.0"),
+            ("go", "1.20.3"),
+            ("luasocket", "3.0.0"),
+            ("org.log:core", "2.17.0"),
+            ("rustls", "0.21.1"),
+        ]
+    );
+    assert_eq!(found[2].licence.as_deref(), Some("MIT"));
+}
+
+/// The versions of a library's symbols tell the least that it can be; Samba's tell its release. A
+/// module that is not the kernel's own tells what it is.
+#[test]
+fn symbols_and_modules() {
+    let found = image(&[
+        "printf 'int f(void){return 1;}' > a.c; printf 'GLIBC_2.4 {global: f;}; GLIBC_2.17 {} GLIBC_2.4; GLIBC_2.5 {} GLIBC_2.4;' > c.map; \
+         gcc -s -nostdlib -shared -fPIC -Wl,-soname,libc.so.6,--version-script=c.map -o root/usr/lib/libc.so.6 a.c; \
+         printf 'SAMBA_4.13.13_DEBIAN_4.13.13 {global: f;};' > s.map; \
+         gcc -s -nostdlib -shared -fPIC -Wl,-soname,libsmbd-base-samba4.so.0,--version-script=s.map -o root/usr/lib/libsmbd-base.so a.c; \
+         mkdir -p root/lib/modules/5.4.0; \
+         { printf '\\177ELF\\1\\1\\1'; head -c 600 /dev/zero; printf '\\0license=Proprietary\\0version=7.14\\0vermagic=5.4.0 SMP mod_unload \\0'; } > root/lib/modules/5.4.0/wl.ko; \
+         { printf '\\177ELF\\1\\1\\1'; head -c 600 /dev/zero; printf '\\0license=GPL v2\\0vermagic=5.4.0 SMP mod_unload \\0'; } > root/lib/modules/5.4.0/loop.ko",
+    ]);
+    assert_eq!(
+        names(&found),
+        [
+            ("glibc", ""),
+            ("linux", "5.4.0"),
+            ("samba", "4.13.13"),
+            ("wl", "7.14")
+        ]
+    );
+    assert_eq!(found[0].method, Method::Symbol);
+    assert_eq!(found[0].evidence[0].text, "GLIBC_2.17, at least");
+    assert_eq!(found[3].licence.as_deref(), Some("Proprietary"));
+}
+
 #[test]
 fn kernel_by_image_module_and_header() {
     let found = image(&["mkdir -p root/lib/modules/4.14.90; \

@@ -21,6 +21,8 @@ struct Case(&'static str, &'static str, &'static str);
 const OPKG: &str = "mkdir -p root/usr/lib/opkg; p() { printf \"Package: $1\\nVersion: $2\\nLicense: $3\\nStatus: install ok installed\\n\\n\" >> root/usr/lib/opkg/status; };";
 const CERT: &str = "mkdir -p root/etc; ca() { openssl req -x509 -newkey rsa:2048 -nodes -keyout ca.key -subj /CN=ca -days 30 -out ca.pem 2>/dev/null; openssl req -newkey rsa:${3:-2048} -nodes -keyout d.key -subj /CN=device -out d.csr 2>/dev/null; openssl x509 -req -in d.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days $1 -$2 -out root/etc/device.pem 2>/dev/null; };";
 const BUILD: &str = "mkdir -p root/bin; b() { cc=$1; shift; printf \"$cc\" > a.c; gcc -w \"$@\" -o root/bin/tool a.c; }; hard='-O2 -s -fstack-protector-all -fPIE -pie -Wl,-z,now -Wl,-z,relro -Wl,-z,noexecstack';";
+const SSH: &str = "pair() { ssh-keygen -q -N '' -f k -t \"$@\"; };";
+const DROPBEAR: &str = "bear() { printf '\\0\\0\\0\\7ssh-rsa\\0\\0\\0\\3\\1\\0\\1' > k; for n in $(seq 2 $1); do printf '\\0\\0\\1\\0'; head -c 256 /dev/urandom; done >> k; };";
 const RC: &str = "mkdir -p root/etc/init.d; rc() { printf \"#!/bin/sh\\n$1\\n\" > root/etc/init.d/rcS; chmod 755 root/etc/init.d/rcS; };";
 
 const CASES: &[Case] = &[
@@ -93,6 +95,48 @@ const CASES: &[Case] = &[
         "WeakKey",
         "mkdir -p root/etc; openssl genrsa -traditional -out root/etc/old.key 1024 2>/dev/null",
         "mkdir -p root/etc; openssl genrsa -traditional -out root/etc/old.key 2048 2>/dev/null",
+    ),
+    Case(
+        "PrivateKeyLeak",
+        "mkdir -p root/etc; openssl genrsa 2048 2>/dev/null | openssl pkcs8 -topk8 -nocrypt -outform DER -out root/etc/server.bin",
+        "mkdir -p root/etc; openssl genrsa 2048 2>/dev/null | openssl rsa -pubout -outform DER -out root/etc/server.bin 2>/dev/null",
+    ),
+    Case(
+        "PrivateKeyLeak",
+        "mkdir -p root/etc; openssl genrsa -traditional 2048 2>/dev/null | openssl rsa -traditional -outform DER -out root/etc/server.bin 2>/dev/null",
+        "CERT ca 30 sha256; openssl x509 -in root/etc/device.pem -outform DER -out root/etc/server.bin; rm root/etc/device.pem",
+    ),
+    Case(
+        "PrivateKeyLeak",
+        "mkdir -p root/etc; openssl ecparam -genkey -name prime256v1 -noout -outform DER -out root/etc/ec.bin",
+        "mkdir -p root/etc; openssl ecparam -name prime256v1 -outform DER -out root/etc/ec.bin",
+    ),
+    Case(
+        "PrivateKeyLeak",
+        "SSH pair rsa -b 2048; mkdir -p root/etc; cp k root/etc/host",
+        "SSH pair rsa -b 2048; mkdir -p root/etc; cp k.pub root/etc/host",
+    ),
+    // Dropbear's own form of a host key, and of what it sends of it.
+    Case(
+        "PrivateKeyLeak",
+        "DROPBEAR bear 3; mkdir -p root/etc/dropbear; cp k root/etc/dropbear/dropbear_rsa_host_key",
+        "DROPBEAR bear 2; mkdir -p root/etc/dropbear; cp k root/etc/dropbear/dropbear_rsa_host_key",
+    ),
+    Case(
+        "PrivateKeyLeak",
+        "mkdir -p root/etc; printf 'PuTTY-User-Key-File-2: ssh-rsa\\r\\nEncryption: none\\r\\nComment: c\\r\\n' > root/etc/k.ppk",
+        "mkdir -p root/etc; printf 'see PuTTY-User-Key-File-2: ssh-rsa\\r\\nEncryption: none\\r\\n' > root/etc/k.ppk",
+    ),
+    // A key that everybody has, and the same but for one letter.
+    Case(
+        "WeakKey",
+        "mkdir -p root/root/.ssh; echo 'ssh-rsa AAAAB3NzaC1yc2EAAAABIwAAAQEA6NF8iallvQVp22WDkTkyrtvp9eWW6A8YVr+kz4TjGYe7gHzIw+niNltGEFHzD8+v1I2YJ6oXevct1YeS0o9HZyN1Q9qgCgzUFtdOKLv6IedplqoPkcmF0aYet2PkEDo3MlTBckFXPITAMzF8dJSIFo9D8HfdOV0IAdx4O7PtixWKn5y2hMNG0zQPyUecp4pzC6kivAIhyfHilFR61RGL+GPXQ2MWZWFYbAGjyiYJnAmCP3NOTd0jMZEnDkbUvxhMmBYSdETk1rRgm+R4LOzFUGaHqHDLKLX+FIPKcF96hrucXzcWyLbIbEgE98OHlnVYCzRdK8jlqm8tehUc9c9WhQ== vagrant' > root/root/.ssh/authorized_keys",
+        "mkdir -p root/root/.ssh; echo 'ssh-rsa AAAAB3NzaC1yc2EAAAABIwAAAQEA6NF8iamlvQVp22WDkTkyrtvp9eWW6A8YVr+kz4TjGYe7gHzIw+niNltGEFHzD8+v1I2YJ6oXevct1YeS0o9HZyN1Q9qgCgzUFtdOKLv6IedplqoPkcmF0aYet2PkEDo3MlTBckFXPITAMzF8dJSIFo9D8HfdOV0IAdx4O7PtixWKn5y2hMNG0zQPyUecp4pzC6kivAIhyfHilFR61RGL+GPXQ2MWZWFYbAGjyiYJnAmCP3NOTd0jMZEnDkbUvxhMmBYSdETk1rRgm+R4LOzFUGaHqHDLKLX+FIPKcF96hrucXzcWyLbIbEgE98OHlnVYCzRdK8jlqm8tehUc9c9WhQ== vagrant' > root/root/.ssh/authorized_keys",
+    ),
+    Case(
+        "WeakKey",
+        "SSH pair rsa -b 1024; mkdir -p root/etc; cp k root/etc/host",
+        "SSH pair ed25519; mkdir -p root/etc; cp k root/etc/host",
     ),
     Case(
         "CertExpired",
@@ -257,6 +301,17 @@ const CASES: &[Case] = &[
         "mkdir -p root; echo a > root/a; { printf 'U-Boot 2019.07 (Jan 01 2020 - 00:00:00 +0000)\\0bootcmd=run a\\0bootdelay=0\\0baudrate=115200\\0'; head -c 4000 /dev/urandom; } > image",
     ),
     Case(
+        "DebugInterface",
+        "BUILD b 'char*t=\"JTAG port is enabled\";int main(int c,char**v){return t!=v[0];}'",
+        "BUILD b 'char*t=\"the JTAG port of the board, enabled by a jumper\";int main(int c,char**v){return t!=v[0];}' $hard",
+    ),
+    // The root file system of a kernel, and one with dm-verity's first block behind it.
+    Case(
+        "NoSecureBoot",
+        "OPKG p kernel 6.12.3 GPL-2.0; mkdir -p root/sbin; echo a > root/sbin/init",
+        "OPKG p kernel 6.12.3 GPL-2.0; mkdir -p root/sbin; echo a > root/sbin/init; mksquashfs root image -quiet -noappend -no-progress >/dev/null; { printf 'verity\\0\\0\\1\\0\\0\\0'; head -c 4000 /dev/urandom; } >> image",
+    ),
+    Case(
         "NoSecureBoot",
         "head -c 9000 /dev/urandom > k; mkimage -A arm -O linux -T kernel -C none -n Linux-5.10 -d k image >/dev/null",
         "head -c 9000 /dev/urandom > k; mkimage -A arm -O linux -T firmware -C none -n fw -d k image >/dev/null",
@@ -282,6 +337,16 @@ const CASES: &[Case] = &[
         "BUILD b 'char*t=\"xmlset\";int main(int c,char**v){return t!=v[0];}'",
     ),
     Case(
+        "BackdoorPattern",
+        "mkdir -p root/etc; printf 'root:x:0:0::/:/bin/sh\\nzyfwp:x:9:9::/:/bin/sh\\n' > root/etc/passwd",
+        "mkdir -p root/etc; printf 'root:x:0:0::/:/bin/sh\\nzyfw:x:9:9:zyfwp:/:/bin/sh\\n' > root/etc/passwd",
+    ),
+    Case(
+        "BackdoorPattern",
+        "BUILD b 'char*t=\"Fortimanager_Access\";int main(int c,char**v){return t!=v[0];}'",
+        "BUILD b 'char*t=\"Fortimanager_Access_Log\";int main(int c,char**v){return t!=v[0];}'",
+    ),
+    Case(
         "Malware",
         "mkdir -p root/www; printf '<?php @eval($_POST[\"c\"]); ?>' > root/www/a.php",
         "mkdir -p root/www; printf '<?php echo evaluate($_POST[\"c\"]); ?>' > root/www/a.php",
@@ -303,6 +368,16 @@ const CASES: &[Case] = &[
     ),
     Case(
         "Unreadable",
+        "{ printf 'Salted__'; head -c 300000 /dev/urandom; } > image",
+        "mkdir -p root; { printf 'Salted__'; yes text | head -c 3000; } > root/a",
+    ),
+    Case(
+        "LicenseRisk",
+        "mkdir -p root/lib/modules/5.4.0; { printf '\\177ELF\\1\\1\\1'; head -c 600 /dev/zero; printf '\\0license=Proprietary\\0vermagic=5.4.0 SMP \\0'; } > root/lib/modules/5.4.0/wl.ko",
+        "mkdir -p root/lib/modules/5.4.0; { printf '\\177ELF\\1\\1\\1'; head -c 600 /dev/zero; printf '\\0license=Dual MIT/GPL\\0vermagic=5.4.0 SMP \\0'; } > root/lib/modules/5.4.0/wl.ko",
+    ),
+    Case(
+        "Unreadable",
         "head -c 300000 /dev/urandom > image",
         "mkdir -p root; head -c 300000 /dev/urandom > root/a",
     ),
@@ -319,6 +394,8 @@ fn codes(line: &str, database: &Database) -> BTreeSet<String> {
         ("BUILD ", BUILD),
         ("RC ", RC),
         ("CONFIG;", CONFIG),
+        ("SSH ", SSH),
+        ("DROPBEAR ", DROPBEAR),
     ];
     let mut line = line.to_owned();
     for (word, text) in words {

@@ -215,10 +215,36 @@ fn a_distributions_revision_raises_doubt() {
     assert!(hits_of("2017.75-9.1").iter().all(|m| *m));
 }
 
+/// Commits order by no rule of versions, whether a record says that they are commits or not; and a
+/// description is one line.
+#[test]
+fn commits_are_no_versions() {
+    let record = |kind: &str, text: &str| {
+        format!(
+            r#"{{"dataType":"CVE_RECORD","cveMetadata":{{"cveId":"CVE-2099-7"}},"containers":{{"cna":{{"descriptions":[{{"lang":"en","value":"{text}"}}],
+            "affected":[{{"vendor":"linux","product":"linux_kernel","versions":[
+            {{"status":"affected","version":"1da177e4c3f4","lessThan":"876673364161","versionType":"{kind}"}},
+            {{"status":"affected","version":"5.4","lessThan":"5.10","versionType":"custom"}}]}}]}}}}}}"#
+        )
+    };
+    for kind in ["git", "custom"] {
+        let mut database = Database::default();
+        let feed = record(kind, r"a log:\n\tline");
+        assert_eq!(database.import("cve5", Cursor::new(feed)).unwrap(), 1);
+        let told = database.get("CVE-2099-7").unwrap();
+        assert_eq!(&*told.description, "a log: line");
+        assert_eq!(told.criteria.len(), 1, "{kind}");
+        assert_eq!(
+            told.criteria[0].to.as_ref().unwrap().version.as_ref(),
+            "5.10"
+        );
+    }
+}
+
 #[test]
 fn osv_and_rubbish() {
     let mut database = Database::default();
-    let osv = r#"{"id":"X-1","aliases":["CVE-2099-1"],"affected":[{"package":{"ecosystem":"npm","name":"strange"},
+    let osv = r#"{"id":"X-1","aliases":["CVE-2099-1"],"affected":[{"package":{"ecosystem":"OSS-Fuzz","name":"strange"},
         "ranges":[{"type":"SEMVER","events":[{"introduced":"0"},{"fixed":"1.2"},{"introduced":"2.0"},{"last_affected":"2.3"}]}]}]}"#;
     assert_eq!(database.import("osv", Cursor::new(osv)).unwrap(), 1);
     for (version, hit) in [("1.1", true), ("1.2", false), ("2.3", true), ("2.4", false)] {
@@ -232,6 +258,57 @@ fn osv_and_rubbish() {
         database.matching(&component("strange", "1.1"))[0].confidence,
         Confidence::High
     );
+    // A package of a language, and one of a distribution, by their ecosystems; and how bad it is, by
+    // vector or by word.
+    let of = |ecosystem: &str, name: &str, more: &str| {
+        format!(
+            r#"{{"id":"GHSA-1","aliases":["CVE-2099-2"],"affected":[{{"package":{{"ecosystem":"{ecosystem}","name":"{name}"}},
+            "ranges":[{{"type":"ECOSYSTEM","events":[{{"introduced":"0"}},{{"fixed":"1.2-r3"}}]}}]}}]{more}}}"#
+        )
+    };
+    for (ecosystem, name, vendor, product) in [
+        ("PyPI", "Strange.Thing", "pypi", "strange-thing"),
+        ("npm", "@a/strange", "npm", "@a/strange"),
+        ("Go", "example.com/Strange", "go", "example.com/Strange"),
+        ("Maven", "org.X:strange", "maven", "org.X:strange"),
+        ("crates.io", "strange", "crates.io", "strange"),
+        ("Alpine:v3.19", "strange", "alpine:v3.19", "strange"),
+        ("Debian:12", "strange", "debian:bookworm", "strange"),
+        ("Linux", "Kernel", "linux", "linux_kernel"),
+    ] {
+        let mut database = Database::default();
+        database
+            .import("osv", Cursor::new(of(ecosystem, name, "")))
+            .unwrap();
+        let told = database.get("CVE-2099-2").unwrap();
+        let names = (&*told.criteria[0].vendor, &*told.criteria[0].product);
+        assert_eq!(names, (vendor, product));
+    }
+    for (more, severity) in [
+        (
+            r#","severity":[{"type":"CVSS_V3","score":"CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H"}]"#,
+            Severity::Critical,
+        ),
+        (
+            r#","severity":[{"type":"CVSS_V4","score":"CVSS:4.0/AV:L/AC:L/AT:N/PR:L/UI:N/VC:L/VI:N/VA:N/SC:N/SI:N/SA:N"}]"#,
+            Severity::Medium,
+        ),
+        (
+            r#","severity":[{"type":"CVSS_V3","score":"rubbish"}],"database_specific":{"severity":"MODERATE"}"#,
+            Severity::Medium,
+        ),
+        ("", Severity::Notice),
+    ] {
+        let mut database = Database::default();
+        database
+            .import("osv", Cursor::new(of("npm", "a", more)))
+            .unwrap();
+        assert_eq!(
+            database.get("CVE-2099-2").unwrap().severity(false),
+            severity,
+            "{more}"
+        );
+    }
     for rubbish in [
         "",
         "   ",

@@ -24,8 +24,8 @@ const KEPT: &str = ".vulns";
 const PART: &str = ".part";
 /// Held while the folder changes.
 const LOCK: &str = ".lock";
-/// Longest name of a feed, in bytes.
-const NAME: usize = 200;
+/// Longest name of a feed, in bytes; its file is a path of a backup, whose names have 128.
+const NAME: usize = 120;
 
 /// A file that is read here and there.
 struct OnDisk(File);
@@ -43,7 +43,8 @@ impl ReadAt for OnDisk {
 /// Whether a file of this name is taken for a feed.
 pub(crate) fn is_feed(name: &str) -> bool {
     let known = [".json", ".ndjson", ".csv", ".tsv", ".gz"];
-    let plain = !name.contains(['/', '\0']) && !name.starts_with('.') && name.len() <= NAME;
+    let letter = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
+    let plain = name.bytes().all(letter) && !name.starts_with('.') && name.len() <= NAME;
     plain && known.iter().any(|end| name.ends_with(end))
 }
 
@@ -99,7 +100,10 @@ fn one(path: &Path) -> Result<Stored, String> {
 /// In words; the folder is as it was then.
 pub(crate) fn take(folder: &Path, name: &str, reader: impl Read) -> Result<Source, String> {
     if !is_feed(name) {
-        return Err("a feed's name ends with .json, .ndjson, .csv, .tsv or .gz".into());
+        return Err(
+            "a feed's name has letters, digits and ._- and ends with .json, .ndjson, .csv, .tsv or .gz"
+                .into(),
+        );
     }
     let _lock = lock(folder).map_err(|error| error.to_string())?;
     let part = folder.join(format!("{name}{PART}"));
@@ -228,7 +232,7 @@ mod tests {
 
         assert!(remove(folder, "b.json").unwrap() && !remove(folder, "b.json").unwrap());
         assert_eq!(all().known(), 1);
-        for name in ["../x.json", "x", ".x.json", "/etc/x.json", ""] {
+        for name in ["../x.json", "x", ".x.json", "/etc/x.json", "a b.json", ""] {
             take(folder, name, feed(1).as_bytes()).unwrap_err();
             assert!(!remove(folder, name).unwrap());
         }

@@ -246,12 +246,15 @@ fn files_of(data: &Path, folder: &str) -> Result<Vec<Part>, Fault> {
         let mut parts = Vec::with_capacity(names.len());
         let mut whole = true;
         for (name, is_folder) in &names {
-            if *is_folder || name.ends_with(".new") {
+            // Locks, and what is still being written.
+            let unfinished = [".new", ".part"].iter().any(|end| name.ends_with(end));
+            if *is_folder || unfinished || name.starts_with('.') {
                 continue;
             }
             let grown = name.ends_with(".log") && last.is_some_and(|(last, _)| last != name);
-            // A blob never changes once it has its name.
-            let sealed = grown || folder == crate::blobs::FOLDER;
+            // A blob never changes once it has its name; a kept feed of vulnerabilities is replaced
+            // as a whole, which its checksum tells.
+            let sealed = grown || folder == crate::blobs::FOLDER || name.ends_with(".vulns");
             match part(data, &format!("{folder}/{name}"), sealed)? {
                 Some(part) => parts.push(part),
                 None => whole = false,

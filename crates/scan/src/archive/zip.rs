@@ -15,10 +15,13 @@ use crate::{
 pub(crate) static FORMAT: Format = Format {
     name: "zip",
     class: Class::Archive,
-    magics: &[Magic(0, b"PK\x03\x04")],
+    // Dahua's updates are archives whose first letters were changed.
+    magics: &[Magic(0, b"PK\x03\x04"), Magic(0, DAHUA)],
     carved: true,
     open,
 };
+
+const DAHUA: &[u8] = b"DH\x03\x04";
 
 fn open(bytes: &Bytes, budget: &mut Budget<'_>) -> Result<Opened, Fault> {
     let view = View::little(bytes);
@@ -121,7 +124,8 @@ fn member(
     if flags & 1 != 0 {
         return Err(Fault::Unsupported("encrypted zip member"));
     }
-    if view.slice(local, 4)? != b"PK\x03\x04" {
+    let mark = view.slice(local, 4)?;
+    if mark != b"PK\x03\x04" && (local, mark) != (0, DAHUA) {
         return Err(Fault::Malformed("zip member"));
     }
     let start =

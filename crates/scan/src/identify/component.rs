@@ -16,6 +16,8 @@ pub enum Method {
     Soname,
     /// The header of a boot image.
     Header,
+    /// The versions of a library's symbols.
+    Symbol,
 }
 
 /// How sure a finding is.
@@ -56,7 +58,8 @@ impl Evidence {
 /// The package that a component came as.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Packaged {
-    /// Whose database told it: `dpkg`, `opkg`, `apk` or `rpm`.
+    /// Whose database told it: `dpkg`, `opkg`, `apk` or `rpm`; or the ecosystem of a language's package:
+    /// `pypi`, `npm`, `maven`, `luarocks`, `go` or `crates.io`.
     pub manager: String,
     /// The source package that it was built from, as far as that is told.
     pub name: String,
@@ -111,7 +114,7 @@ impl Component {
             method,
             confidence: match method {
                 Method::Package | Method::Banner | Method::Module => Confidence::High,
-                Method::Soname | Method::Header => Confidence::Medium,
+                Method::Soname | Method::Header | Method::Symbol => Confidence::Medium,
             },
             licence: None,
             evidence: vec![evidence],

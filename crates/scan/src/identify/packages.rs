@@ -146,8 +146,9 @@ fn release(chain: &str, text: &str, found: &mut Vec<Component>) {
         })
     };
     let (Some(name), Some(version)) = (
-        field(&["ID", "DISTRIB_ID"]),
-        field(&["VERSION_ID", "DISTRIB_RELEASE"]),
+        field(&["ID", "DISTRIB_ID"])
+            .or_else(|| text.contains("Build Configuration").then(|| "yocto".into())),
+        field(&["VERSION_ID", "DISTRIB_RELEASE", "DISTRO_VERSION "]),
     ) else {
         return;
     };
@@ -165,6 +166,19 @@ fn release(chain: &str, text: &str, found: &mut Vec<Component>) {
         Method::Package,
         Evidence::new(chain, 0, &format!("{name} {version}")),
     ));
+}
+
+/// The name of a release of Debian.
+pub(crate) fn debian(number: &str) -> Option<&'static str> {
+    Some(match number {
+        "8" => "jessie",
+        "9" => "stretch",
+        "10" => "buster",
+        "11" => "bullseye",
+        "12" => "bookworm",
+        "13" => "trixie",
+        _ => return None,
+    })
 }
 
 /// The distribution that an image is of, as its feeds call it; none when there are several.
@@ -193,15 +207,7 @@ pub(super) fn distribution(image: &Unpacked) -> Option<String> {
                 format!("alpine:v{major}.{minor}")
             }
             Some("debian") => {
-                let name = field("VERSION_CODENAME").or(match version {
-                    "8" => Some("jessie"),
-                    "9" => Some("stretch"),
-                    "10" => Some("buster"),
-                    "11" => Some("bullseye"),
-                    "12" => Some("bookworm"),
-                    "13" => Some("trixie"),
-                    _ => None,
-                })?;
+                let name = field("VERSION_CODENAME").or_else(|| debian(version))?;
                 format!("debian:{name}")
             }
             _ => continue,

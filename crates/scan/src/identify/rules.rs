@@ -414,11 +414,12 @@ pub(super) static RULES: &[Rule] = &[
         "libz",
         &["incorrect header check", "invalid distance too far back"],
     ),
+    // The version may stand right behind the table that turns letters small, which ends with 0xff.
     anywhere(library(
         "sqlite",
         SQLITE,
         "SQLite format 3",
-        r"\x00(3\.\d{1,2}\.\d{1,2}(?:\.\d)?)\x00",
+        r"(?:\x00|\xfe\xff)(3\.\d{1,2}\.\d{1,2}(?:\.\d)?)\x00",
         "libsqlite3",
         &["sqlite_master"],
     )),
@@ -864,7 +865,7 @@ pub(super) static RULES: &[Rule] = &[
         "sqlite",
         SQLITE,
         "sqlite_source_id",
-        r"\x00(3\.\d{1,2}\.\d{1,2}(?:\.\d)?)\x00",
+        r"(?:\x00|\xfe\xff)(3\.\d{1,2}\.\d{1,2}(?:\.\d)?)\x00",
         "libsqlite3",
         &["sqlite_master"],
     )),
@@ -1003,6 +1004,59 @@ pub(super) static RULES: &[Rule] = &[
         "libjson-c",
         &[],
     )),
+    program(
+        "pptpd",
+        &[("poptop", "pptp_server")],
+        "pptpd v",
+        r"pptpd v(1\.\d\.\d+)",
+    ),
+    program(
+        "ebtables",
+        &[("netfilter", "ebtables")],
+        "ebtables v2",
+        r"ebtables v(2\.\d+\.\d+(?:-\d)?)",
+    ),
+    program(
+        "mdnsresponder",
+        &[("apple", "mdnsresponder")],
+        "mDNSResponder",
+        r"mDNSResponder(?: \(Engineering Build\))?-(\d{2,4}(?:\.\d+)*)[ \x00]",
+    ),
+    program(
+        "wireguard-tools",
+        &[],
+        "wireguard-tools v",
+        r"wireguard-tools v(1\.\d\.\d+)",
+    ),
+    program(
+        "igmpproxy",
+        &[],
+        "igmpproxy, Version ",
+        r"igmpproxy, Version (0\.\d+(?:\.\d+)?)",
+    ),
+    program(
+        "unzip",
+        &[("unzip_project", "unzip"), ("info-zip", "unzip")],
+        "UnZip ",
+        r"UnZip (\d\.\d\d)[a-z]? of ",
+    ),
+    program(
+        "util-linux",
+        &[("kernel", "util-linux"), ("linux", "util-linux")],
+        "from util-linux ",
+        r"from util-linux (2\.\d+(?:\.\d+)?)",
+    ),
+    with(
+        apart(program(
+            "gzip",
+            &[("gnu", "gzip")],
+            "Compress or uncompress FILEs (by default, compress FILES in-place)",
+            r"(1\.\d{1,2})",
+        )),
+        &["gzip"],
+    ),
+    // The vendor's device SDK in C tells itself in its login.
+    bare("link-kit", &[], "sdk-c-", r"[=\x00]sdk-c-(\d\.\d+\.\d+)"),
     apart(library(
         "net-snmp",
         &[("net-snmp", "net-snmp")],
@@ -1040,6 +1094,21 @@ pub(super) static SONAMES: &[(&str, &str, Cpes)] = &[
     ("libsqlite3", "sqlite", SQLITE),
     ("libmosquitto", "mosquitto", &[("eclipse", "mosquitto")]),
     ("libnetsnmp", "net-snmp", &[("net-snmp", "net-snmp")]),
+    (
+        "libcjson",
+        "cjson",
+        &[("davegamble", "cjson"), ("cjson_project", "cjson")],
+    ),
+    ("libjansson", "jansson", &[("jansson_project", "jansson")]),
+    ("libxslt", "libxslt", &[("xmlsoft", "libxslt")]),
+    (
+        "libgstreamer-1.0",
+        "gstreamer",
+        &[
+            ("gstreamer", "gstreamer"),
+            ("gstreamer_project", "gstreamer"),
+        ],
+    ),
 ];
 
 /// The release that the number behind `.so.` stands for; most are numbers of the interface, which
@@ -1052,7 +1121,12 @@ pub(super) fn release_of(stem: &str, number: &str) -> String {
             let series = if stem == "libpng16" { "1.6" } else { "1.2" };
             format!("{series}.{minor}")
         }
-        "libz" | "liblzma" | "libpcap" | "libxml2" | "libuClibc" => number.to_owned(),
+        "libz" | "liblzma" | "libpcap" | "libxml2" | "libuClibc" | "libcjson" => number.to_owned(),
+        // libgstreamer-1.0.so.0.1804.0 is 1.18.4.
+        "libgstreamer-1.0" => match number.split('.').nth(1).and_then(|n| n.parse::<u32>().ok()) {
+            Some(n) if n >= 100 => format!("1.{}.{}", n / 100, n % 100),
+            _ => String::new(),
+        },
         _ => String::new(),
     }
 }

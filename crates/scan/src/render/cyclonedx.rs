@@ -55,7 +55,7 @@ fn sure(confidence: Confidence) -> f64 {
 fn part(number: usize, component: &Component) -> Value {
     let technique = match component.method {
         Method::Package => "manifest-analysis",
-        Method::Banner | Method::Module | Method::Header => "binary-analysis",
+        Method::Banner | Method::Module | Method::Header | Method::Symbol => "binary-analysis",
         Method::Soname => "filename",
     };
     let first = component.evidence.first().map_or("", |e| e.text.as_str());

@@ -49,7 +49,7 @@ pub(super) fn look(scene: &Scene<'_>, look: &Look<'_>, found: &mut Vec<Finding>)
     {
         tell("BackupLeak", name);
     }
-    const TOOLS: [&str; 9] = [
+    const TOOLS: [&str; 15] = [
         "gdbserver",
         "gdb",
         "strace",
@@ -58,6 +58,12 @@ pub(super) fn look(scene: &Scene<'_>, look: &Look<'_>, found: &mut Vec<Finding>)
         "adbd",
         "gcc",
         "devmem",
+        "devmem2",
+        "memtool",
+        "io_mem",
+        "openocd",
+        "jtag",
+        "urjtag",
         "nc",
     ];
     if TOOLS.contains(&name) && mode & 0o111 != 0 && !look.bytes.is_empty() {

@@ -1,7 +1,9 @@
 //! Kernel, boot chain, age of components, and what could not be opened.
 
+use std::sync::OnceLock;
+
 use super::{Finding, Look, Scene, detail, seen};
-use crate::{identify::Confidence, version::compare, vulns::Severity};
+use crate::{Class, identify::Confidence, version::compare, vulns::Severity};
 
 /// Series of the kernel that still got repairs at the end of 2026.
 const KERNELS: [&str; 7] = ["5.10", "5.15", "6.1", "6.6", "6.12", "6.18", "6.19"];
@@ -43,6 +45,17 @@ fn boot_delay(bytes: &[u8]) -> Option<(usize, u32)> {
     (seconds > 0).then_some((at + 1, seconds))
 }
 
+/// Texts that speak of a debugging port that is open. A word about the port alone says nothing.
+fn jtag() -> &'static regex::bytes::Regex {
+    static PATTERN: OnceLock<regex::bytes::Regex> = OnceLock::new();
+    PATTERN.get_or_init(|| {
+        regex::bytes::Regex::new(
+            r"(?i-u)\bjtag(?: port| debug(?:ging)?)?(?: is)?[ _:=]+(?:enabled?|on|unlocked|open)\b|\benabl(?:e|ing)[ _]jtag\b",
+        )
+        .expect("a pattern of this file")
+    })
+}
+
 fn stops(chain: &str, bytes: &[u8], offset: usize, found: &mut Vec<Finding>) {
     if let Some((at, seconds)) = boot_delay(bytes) {
         let details = vec![
@@ -53,9 +66,73 @@ fn stops(chain: &str, bytes: &[u8], offset: usize, found: &mut Vec<Finding>) {
     }
 }
 
+fn port(chain: &str, bytes: &[u8], offset: usize, found: &mut Vec<Finding>) {
+    if let Some(hit) = jtag().find(bytes) {
+        let details = vec![
+            detail("位置", "offset", [format!("{:#x}", offset + hit.start())]),
+            detail("证据", "evidence", [crate::path::printable(hit.as_bytes())]),
+        ];
+        let finding = Finding::new("DebugInterface", chain, details).of(Severity::Low);
+        found.push(finding.sure(Confidence::Low));
+    }
+}
+
+/// Signs that a root file system is checked while it is read: dm-verity's first block
+/// (`verity_superblock`, version 1), Android's footer and header of verified boot, and what puts a
+/// device of the mapper in place of the partition.
+const VERIFIED: [&[u8]; 5] = [
+    b"verity\0\0\x01\0\0\0",
+    b"AVBf\0\0\0\x01",
+    b"AVB0\0\0\0\x01",
+    b"veritysetup ",
+    b"dm-mod.create=",
+];
+
+/// A kernel with the root file system that it starts, which nothing checks.
+fn unverified(scene: &Scene<'_>, found: &mut Vec<Finding>) {
+    let image = scene.image;
+    let kernel = image
+        .volumes
+        .iter()
+        .any(|v| v.format == "uimage" || v.format == "fit")
+        || scene.components.iter().any(|c| c.name == "linux");
+    const START: [&str; 5] = [
+        "/sbin/init",
+        "/etc/inittab",
+        "/etc/init.d/rcS",
+        "/init",
+        "/bin/sh",
+    ];
+    let root = image.files.iter().find(|file| {
+        image.volumes[file.volume].class == Class::Filesystem && START.contains(&file.path.as_str())
+    });
+    let Some(root) = root.filter(|_| kernel) else {
+        return;
+    };
+    let regions = image.regions.iter().map(|region| &region.bytes[..]);
+    let files = image
+        .files
+        .iter()
+        .filter_map(|file| file.bytes())
+        .map(|bytes| &bytes[..]);
+    let checked = regions.chain(files).any(|bytes| {
+        let has = |sign: &[u8]| memchr::memmem::find(bytes, sign).is_some();
+        VERIFIED.iter().any(|sign| has(sign))
+    });
+    if !checked {
+        let chain = &image.volumes[root.volume].chain;
+        let text = "root file system without dm-verity";
+        found.push(Finding::new("NoSecureBoot", chain, seen(text)).sure(Confidence::Low));
+    }
+}
+
 pub(super) fn look(_: &Scene<'_>, look: &Look<'_>, found: &mut Vec<Finding>) {
     if !look.file.opened && look.elf.is_none() {
         stops(&look.chain, look.bytes, 0, found);
+    }
+    // Texts about it are not it.
+    if !look.file.opened && look.text.is_none() {
+        port(&look.chain, look.bytes, 0, found);
     }
     let Some(text) = look.text else { return };
     let head: String = text.chars().take(400).collect();
@@ -82,12 +159,21 @@ pub(super) fn look(_: &Scene<'_>, look: &Look<'_>, found: &mut Vec<Finding>) {
     }
 }
 
+/// Licences that ask for the source, and those that give no right to pass a module on.
+fn binds(licence: &str) -> bool {
+    licence.contains("GPL") || licence.eq_ignore_ascii_case("proprietary")
+}
+
 pub(super) fn look_whole(scene: &Scene<'_>, found: &mut Vec<Finding>) {
     for component in scene.components {
+        let place = &component.evidence[0].file;
+        if let Some(licence) = component.licence.as_ref().filter(|l| binds(l)) {
+            let text = format!("{} {licence}", component.name);
+            found.push(Finding::new("LicenseRisk", place, seen(text)));
+        }
         let Some(version) = &component.version else {
             continue;
         };
-        let place = &component.evidence[0].file;
         let text = format!("{} {version}", component.name);
         if component.name == "linux" {
             let series: Vec<&str> = version.split('.').take(2).collect();
@@ -101,10 +187,6 @@ pub(super) fn look_whole(scene: &Scene<'_>, found: &mut Vec<Finding>) {
         {
             found.push(Finding::new("EolComponent", place, seen(text)));
         }
-        if let Some(licence) = component.licence.as_ref().filter(|l| l.contains("GPL")) {
-            let text = format!("{} {licence}", component.name);
-            found.push(Finding::new("LicenseRisk", place, seen(text)));
-        }
     }
     for volume in &scene.image.volumes {
         let fact = |name: &str| {
@@ -115,6 +197,11 @@ pub(super) fn look_whole(scene: &Scene<'_>, found: &mut Vec<Finding>) {
                 .map(|(_, v)| v.as_str())
         };
         match volume.format {
+            "sealed" => {
+                let mark = fact("encrypted").unwrap_or_default();
+                let text = format!("encrypted ({mark})");
+                found.push(Finding::new("Unreadable", &volume.chain, seen(text)));
+            }
             "fit" if fact("signed") == Some("no") => {
                 found.push(Finding::new(
                     "NoSecureBoot",
@@ -131,8 +218,10 @@ pub(super) fn look_whole(scene: &Scene<'_>, found: &mut Vec<Finding>) {
             _ => {}
         }
     }
+    unverified(scene, found);
     for region in &scene.image.regions {
         stops(&region.chain, &region.bytes, region.offset, found);
+        port(&region.chain, &region.bytes, region.offset, found);
     }
     let whole: usize = scene.image.regions.iter().map(|r| r.bytes.len()).sum();
     let closed: usize = scene

@@ -266,7 +266,8 @@ impl<'de> Visitor<'de> for Document<'_, '_> {
                 }
                 "id" | "aliases" | "affected" | "severity" | "summary" | "details"
                 | "published" | "withdrawn" | "containers" | "cveMetadata" | "cve"
-                | "references" | "impact" | "configurations" | "publishedDate" => {
+                | "references" | "database_specific" | "impact" | "configurations"
+                | "publishedDate" => {
                     single.insert(key, map.next_value()?);
                 }
                 package => map.next_value_seed(Debian {

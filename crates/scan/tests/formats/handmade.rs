@@ -2,7 +2,9 @@
 
 use std::{fs, io::Write};
 
-use crate::source::{Source, Thing, inside, opened, prose};
+use scan::{Limits, unpack};
+
+use crate::source::{Source, Thing, inside, noise, opened, prose};
 
 /// Numbers in one byte order.
 struct Out {
@@ -299,6 +301,71 @@ fn vendors_headers() {
     assert!(
         inside(&opened(realtek(&kernel)), "realtek")["/section"] == Thing::File(kernel.clone())
     );
+}
+
+/// A tag of Broadcom's boot loader before what it starts.
+pub(crate) fn cfe(content: &[u8]) -> Vec<u8> {
+    let mut tag = vec![0; 256];
+    let length = content.len().to_string();
+    for (at, text) in [
+        (0, "6"),
+        (4, "Broadcom Corporatio"),
+        (24, "ver. 2.0"),
+        (38, "6362"),
+        (44, "96362ADVN2xh"),
+        (60, "1"),
+        (62, &length),
+    ] {
+        tag[at..at + text.len()].copy_from_slice(text.as_bytes());
+    }
+    tag.extend(content);
+    tag
+}
+
+/// What nobody can read behind D-Link's mark.
+pub(crate) fn sealed() -> Vec<u8> {
+    let mut image = b"SHRS\0\0\x20\0".to_vec();
+    image.extend(noise(8_192, 5));
+    image
+}
+
+/// An archive whose first letters Dahua's packer changes.
+pub(crate) fn dahua() -> Vec<u8> {
+    let source = Source::new();
+    let mut image = source.image(
+        "cd root; zip -q ../i.zip etc/passwd; mv ../i.zip ../image",
+        "image",
+    );
+    image[..2].copy_from_slice(b"DH");
+    image
+}
+
+#[test]
+fn vendors_seals_and_disguises() {
+    let kernel = prose(3_000);
+    let found = opened(cfe(&kernel));
+    assert!(inside(&found, "cfe")["/image"] == Thing::File(kernel));
+    assert!(
+        found.volumes[0]
+            .facts
+            .contains(&("board", "96362ADVN2xh".into()))
+    );
+    let found = opened(sealed());
+    let told = (
+        found.volumes[0].format,
+        found.volumes[0].facts[0].1.as_str(),
+    );
+    assert_eq!(told, ("sealed", "SHRS"));
+    // A text that begins like one is none.
+    let mut text = b"SHRS ".to_vec();
+    text.extend(prose(3_000));
+    let found = unpack("image", text.into(), &Limits::default(), &|| false);
+    assert!(found.volumes.is_empty());
+    let found = opened(dahua());
+    assert!(matches!(
+        &inside(&found, "zip")["/etc/passwd"],
+        Thing::File(_)
+    ));
 }
 
 /// Of version 0 and of version 3.

@@ -19,7 +19,19 @@ fn english(texts: &[Text]) -> Box<str> {
         .iter()
         .find(|t| t.lang.starts_with("en"))
         .or(texts.first())
-        .map_or_else(Box::default, |t| t.value.as_str().into())
+        .map_or_else(Box::default, |t| in_one_line(&t.value))
+}
+
+/// Descriptions of the kernel's hold whole logs.
+fn in_one_line(text: &str) -> Box<str> {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    words.join(" ").into()
+}
+
+/// Whether it is the number of a commit, in full or as the kernel's records cut it: such order by no
+/// rule of versions.
+fn is_commit(text: &str) -> bool {
+    matches!(text.len(), 12 | 40) && text.bytes().all(|b| b.is_ascii_hexdigit())
 }
 
 /// An entry of the catalogue of exploited vulnerabilities.
@@ -520,8 +532,12 @@ impl Cve5Affected {
         };
         names.dedup();
         for version in &self.versions {
-            // Numbers of commits order by no rule of versions.
-            if version.status != "affected" || version.version_type == "git" {
+            let ends = [&version.less_than, &version.less_than_or_equal];
+            // Not all who name commits say so.
+            let commits = version.version_type == "git"
+                || is_commit(&version.version)
+                || ends.into_iter().flatten().any(|end| is_commit(end));
+            if version.status != "affected" || commits {
                 continue;
             }
             let start = version.version.as_str();
@@ -621,6 +637,10 @@ pub(super) struct Osv {
     withdrawn: Option<String>,
     #[serde(default)]
     affected: Vec<OsvAffected>,
+    #[serde(default)]
+    severity: Vec<OsvSeverity>,
+    #[serde(default)]
+    database_specific: OsvOwn,
 }
 
 #[derive(Deserialize)]
@@ -636,7 +656,64 @@ struct OsvAffected {
 #[derive(Deserialize)]
 struct OsvPackage {
     #[serde(default)]
+    ecosystem: String,
+    #[serde(default)]
     name: String,
+}
+
+impl OsvPackage {
+    /// The vendor and product under which components of the ecosystem look for advisories. Where
+    /// nobody is meant in particular, the product's name stands for both, as for packages whose vendor
+    /// nobody knows.
+    fn names(&self) -> (Box<str>, Box<str>) {
+        let name = self.name.to_lowercase();
+        let release = |known: &str| self.ecosystem.strip_prefix(known)?.strip_prefix(':');
+        let (vendor, product) = match self.ecosystem.as_str() {
+            "PyPI" => ("pypi".into(), crate::identify::language::pep_503(&name)),
+            // Paths of modules and names of artifacts tell large letters from small ones.
+            "Go" => ("go".into(), self.name.clone()),
+            "Maven" => ("maven".into(), self.name.clone()),
+            "Linux" => ("linux".into(), "linux_kernel".into()),
+            "" | "OSS-Fuzz" | "GIT" => (name.clone(), name),
+            _ => match (release("Alpine"), release("Debian")) {
+                (Some(release), _) => (format!("alpine:{release}"), name),
+                (_, Some(number)) => {
+                    let named = crate::identify::debian(number).unwrap_or(number);
+                    (format!("debian:{named}"), name)
+                }
+                _ => (self.ecosystem.to_lowercase(), name),
+            },
+        };
+        (vendor.into(), product.into())
+    }
+}
+
+#[derive(Deserialize)]
+struct OsvSeverity {
+    #[serde(rename = "type", default)]
+    kind: String,
+    #[serde(default)]
+    score: String,
+}
+
+#[derive(Deserialize, Default)]
+struct OsvOwn {
+    #[serde(default)]
+    severity: serde_json::Value,
+}
+
+/// The best known score of those that a record has as vectors alone.
+fn scored(all: &[OsvSeverity]) -> Option<Score> {
+    let of = |kind: &str| {
+        let vector = &all.iter().find(|s| s.kind == kind)?.score;
+        let parsed: cvss::Cvss = vector.parse().ok()?;
+        Some(Score {
+            version: vector[5..].chars().take(3).collect::<String>().into(),
+            vector: vector.as_str().into(),
+            base: parsed.score() as f32,
+        })
+    };
+    of("CVSS_V3").or_else(|| of("CVSS_V4"))
 }
 
 #[derive(Deserialize)]
@@ -673,13 +750,11 @@ impl Osv {
             let Some(package) = &affected.package else {
                 continue;
             };
-            // Packages have no vendor: the product's name stands for both, as for packages whose
-            // vendor nobody knows.
-            let name: Box<str> = package.name.to_lowercase().into();
+            let (vendor, product) = package.names();
             let criterion =
                 |exact: Option<&str>, from: Option<Bound>, to: Option<Bound>| Criterion {
-                    vendor: name.clone(),
-                    product: name.clone(),
+                    vendor: vendor.clone(),
+                    product: product.clone(),
                     exact: exact.map(Into::into),
                     from,
                     to,
@@ -727,10 +802,14 @@ impl Osv {
         Some(Advisory {
             id: id.as_str().into(),
             cwe: Box::default(),
-            description: text.as_str().into(),
+            description: in_one_line(text),
             published: self.published.as_str().into(),
-            score: None,
-            word: None,
+            score: scored(&self.severity),
+            word: self
+                .database_specific
+                .severity
+                .as_str()
+                .and_then(Severity::of_word),
             criteria,
             references: Vec::new(),
             withdrawn: false,
