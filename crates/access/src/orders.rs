@@ -8,16 +8,23 @@
 //! still lose an order at QoS 0.
 
 use model::id::CommandId;
-use std::sync::Arc;
+use std::{
+    hash::{BuildHasher, RandomState},
+    sync::{Arc, LazyLock},
+};
 use wire::mqtt::Message;
+
+/// Acknowledgements that are remembered before it is known what they are for. That takes as long as
+/// the store takes to answer; an order whose acknowledgement was beyond is given again.
+const EARLY: usize = 4096;
 
 /// The orders of one connection.
 #[derive(Default)]
 pub(crate) struct Orders {
     given: Vec<Given>,
-    /// What the device acknowledged before it was known which of its messages are orders; a
-    /// session that outlived a connection may hold some.
-    early: Option<Vec<Arc<Message>>>,
+    /// The words of what the device acknowledged before it was known which of its messages are
+    /// orders; a session that outlived a connection may hold some.
+    early: Option<Vec<u64>>,
     /// An order found no room, until this is so.
     crowded: Option<Room>,
 }
@@ -61,6 +68,12 @@ pub(crate) fn same(one: &Message, other: &Message) -> bool {
     one.topic == other.topic && one.payload == other.payload
 }
 
+/// What stands for the words of a message; the same for `same` messages.
+fn words(message: &Message) -> u64 {
+    static KEY: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+    KEY.hash_one((&*message.topic, &message.payload))
+}
+
 impl Given {
     fn is_taken(&self) -> bool {
         self.parts.iter().all(|part| part.stage == Stage::Taken)
@@ -97,7 +110,8 @@ impl Orders {
     /// Whether the device acknowledged this message before; asked once for each acknowledgement.
     pub(crate) fn take_early(&mut self, message: &Message) -> bool {
         let early = self.early.get_or_insert_default();
-        let at = early.iter().position(|known| same(known, message));
+        let words = words(message);
+        let at = early.iter().position(|known| *known == words);
         at.map(|at| early.swap_remove(at)).is_some()
     }
 
@@ -143,7 +157,9 @@ impl Orders {
                 true
             }
             (None, Some(early)) => {
-                early.push(message.clone());
+                if early.len() < EARLY {
+                    early.push(words(message));
+                }
                 false
             }
             (None, None) => false,
@@ -260,6 +276,16 @@ mod tests {
         assert!(orders.take_early(&order("1")));
         orders.looked();
         assert!(Orders::new(false, Some(orders)).is_none());
+    }
+
+    /// [AL-6.5] While nobody knows, what is remembered of them has a bound.
+    #[test]
+    fn early_acknowledgements_are_bounded() {
+        let mut orders = Orders::new(true, None).expect("something is held");
+        for _ in 0..2 * EARLY {
+            assert!(!orders.acknowledged(&order("1")));
+        }
+        assert_eq!(orders.early.as_ref().map(Vec::len), Some(EARLY));
     }
 
     /// [AL-6.2] Of two with the same words one acknowledgement is for one.

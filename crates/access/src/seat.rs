@@ -153,7 +153,8 @@ impl Seat {
             subscriptions: bounds.filters,
             durable: session != 0,
         };
-        let state = State::new(common.clone(), session, limits, rest);
+        let takes_orders = matches!(owner, Owner::Device(_));
+        let state = State::new(common.clone(), session, takes_orders, limits, rest);
         Self {
             name,
             owner,

@@ -16,6 +16,11 @@ impl State {
         self.orders.take()
     }
 
+    #[cfg(test)]
+    pub(crate) fn remembers_orders(&self) -> bool {
+        self.orders.is_some()
+    }
+
     /// Takes over from a seat that is no more what is known of orders there.
     pub(crate) fn inherit(&mut self, former: Option<Box<Orders>>) {
         self.orders = Orders::new(false, former);

@@ -41,10 +41,18 @@ pub(crate) struct State {
     pub(crate) will: Option<(Arc<Vow>, oneshot::Sender<()>)>,
     /// Orders on their way; there only while there are any.
     pub(super) orders: Option<Box<Orders>>,
+    /// Whether it is a device: nobody looks for orders of a guest.
+    takes_orders: bool,
 }
 
 impl State {
-    pub(super) fn new(common: Arc<Common>, session: u64, limits: Limits, rest: Rest) -> Self {
+    pub(super) fn new(
+        common: Arc<Common>,
+        session: u64,
+        takes_orders: bool,
+        limits: Limits,
+        rest: Rest,
+    ) -> Self {
         let mut state = Self {
             mqtt: Session::restored(limits, rest),
             live: None,
@@ -57,6 +65,7 @@ impl State {
             until: None,
             will: None,
             orders: None,
+            takes_orders,
         };
         state.count();
         state
@@ -95,7 +104,7 @@ impl State {
             self.depends = 0;
         }
         self.live = Some(live);
-        let holds = self.mqtt.inflight() + self.mqtt.queued() > 0;
+        let holds = self.takes_orders && self.mqtt.inflight() + self.mqtt.queued() > 0;
         self.orders = Orders::new(holds, self.orders.take());
         self.implicit = arrival.implicit;
         self.until = None;

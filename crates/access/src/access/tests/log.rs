@@ -309,6 +309,8 @@ impl Play {
         let seated = self
             .router
             .arrive(&name, owner, clean, Instant::now(), arrival);
+        // Nobody would ever look what its acknowledgements are for.
+        assert!(!seated.seat.lock().remembers_orders(), "it is a guest");
         self.seats.insert(who, (seated.seat, Some(id)));
     }
 }
