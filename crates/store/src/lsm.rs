@@ -14,7 +14,10 @@ use crate::{
     fault::{of_io, of_lsm},
     home::{self, Home},
 };
-use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
+use fjall::{
+    Database, Keyspace, KeyspaceCreateOptions, PersistMode, compaction::Leveled,
+    config::PinningPolicy,
+};
 use model::{error::Fault, id::Position};
 use parking_lot::Mutex;
 use std::{
@@ -46,6 +49,9 @@ const TABLES: usize = 25;
 /// nodes of its skip list take as much again. More would make a server grow for hours that has
 /// little to do, and spare a busy one few merges.
 const MEMTABLE_BYTES: u64 = 2 << 20;
+/// How large a table grows. A merge holds a hash of each key of the one that it writes, and keeps a
+/// thread that tables are made by, so that with large ones what is in memory waits for long.
+const TABLE_BYTES: u64 = 8 << 20;
 /// A file in a tree whose log was set aside, until the readers' positions are forgotten.
 const LOGLESS: &str = "log-set-aside";
 
@@ -199,7 +205,16 @@ impl Trees {
                 .max_cached_files(Some(FILES))
                 .open()?;
             let keyspace = |name, memory: u64| {
-                let options = || KeyspaceCreateOptions::default().max_memtable_size(memory);
+                let merging = Arc::new(Leveled::default().with_table_target_size(TABLE_BYTES));
+                // Where rows and filters lie is kept in the cache, which has a bound, and not with
+                // each open table.
+                let options = || {
+                    KeyspaceCreateOptions::default()
+                        .max_memtable_size(memory)
+                        .compaction_strategy(merging.clone())
+                        .index_block_pinning_policy(PinningPolicy::all(false))
+                        .filter_block_pinning_policy(PinningPolicy::all(false))
+                };
                 db.keyspace(name, options)
             };
             Ok(Self {
