@@ -9,7 +9,12 @@ use std::{
     path::Path,
     thread,
 };
-use tests::{Client, Server, eventually, server::App};
+use tests::{
+    Client, Server, eventually,
+    mqtt::{Login, Mqtt},
+    server::App,
+};
+use wire::mqtt::Version;
 
 /// An image with a vulnerable OpenSSL, an account without password and a file with a bad name.
 fn image() -> Vec<u8> {
@@ -201,6 +206,7 @@ fn what_may_not_be_is_refused_with_its_number() {
             "200 OK".into(),
             b"<!DOCTYPE html><html></html>".to_vec(),
         ),
+        ("/small.bin", "200 OK".into(), vec![7; 2_000]),
         ("/empty.bin", "200 OK".into(), Vec::new()),
         (
             "/inside.bin",
@@ -216,13 +222,14 @@ fn what_may_not_be_is_refused_with_its_number() {
     let mut server = with_links(&[
         "limits.scan_hosts=[\"127.0.0.1\", \"*.localhost\"]",
         "limits.scan_file=100000",
-        "limits.scans=3",
+        "limits.scans=1",
     ]);
     let mut app = server.app(App::Core, false);
     let good = format!("http://{address}/none.bin");
     for (params, code) in [
         (json!({}), 600),
         (json!({"FwUrl": good, "FwName": "x".repeat(51)}), 600),
+        (json!({"FwUrl": good, "FwVersion": "版".repeat(17)}), 600),
         (json!({"FwUrl": good, "FwId": "x".repeat(65)}), 600),
         (json!({"FwUrl": good, "DetectionRuleCodes": "CPoC2_4"}), 600),
         (json!({"FwUrl": good, "Email": "nobody"}), 603),
@@ -274,7 +281,21 @@ fn what_may_not_be_is_refused_with_its_number() {
     }
     let licence = ask(&mut app, "QueryLicense", json!({}), 200);
     assert_eq!(licence["Data"]["UsedCount"], 0, "{licence}");
-    assert_eq!(licence["Data"]["MaxCount"], 3);
+    assert_eq!(licence["Data"]["MaxCount"], 1);
+    // One that comes to a report does, and was the last.
+    let small = json!({"FwUrl": format!("http://{address}/small.bin")});
+    let made = ask(&mut app, "CreateScanTask", small, 200);
+    let status = ended(&mut app, made["Data"]["TaskId"].as_str().unwrap());
+    assert_eq!(
+        status["ScanStatus"], "SCAN_STATUS_SCAN_COMPLETE",
+        "{status}"
+    );
+    ask(
+        &mut app,
+        "CreateScanTask",
+        json!({"FwUrl": good, "FwId": "new"}),
+        300,
+    );
 }
 
 /// [FS-8] A sub-user with the read-only policy reads and changes nothing.
@@ -329,7 +350,7 @@ fn the_fleet_knows_what_it_runs() {
     let file = folder.path().join("fw.bin");
     fs::write(&file, image()).unwrap();
     let (product, _) = server.product("camera");
-    server.device(&product, "front");
+    let secret = server.device(&product, "front");
     server.cli(&["fleet", "policy", "--severity", "high", "--exploited"]);
     let firmware = uploaded(&server, &product, "2.0", &file);
     server.kill();
@@ -346,13 +367,20 @@ fn the_fleet_knows_what_it_runs() {
     let shown = server.cli(&["campaign", "show", campaign["id"].as_str().unwrap()]);
     assert!(shown["held"][0].is_string(), "it says why: {shown}");
 
+    // A device says that it runs it.
+    let login = Login::signed(&product, "front", &secret, ",_ss=1");
+    let mut line = Mqtt::open(server.address("mqtt"), None, Version::V311);
+    line.connect(&login, true, 600);
+    let inform = format!("/ota/device/inform/{product}/front");
+    line.publish_acknowledged(&inform, br#"{"id":"1","params":{"version":"2.0"}}"#);
+
     // The server sees the feeds by itself.
     feeds(&server);
     let news = eventually("what became known is told", || {
         let told = server.cli(&["fleet", "news"]);
         let known = told["items"].as_array().unwrap().iter().any(|news| {
             let all = news["vulnerabilities"].as_array().unwrap();
-            all.iter().any(|one| one["cve"] == "CVE-2014-0160") && news["devices"] == 0
+            all.iter().any(|one| one["cve"] == "CVE-2014-0160") && news["devices"] == 1
         });
         known.then_some(told)
     });
@@ -362,6 +390,7 @@ fn the_fleet_knows_what_it_runs() {
     let exposed = server.cli(&["fleet", "cve", "cve-2014-0160"]);
     assert_eq!(exposed["items"][0]["firmware"], firmware, "{exposed}");
     assert_eq!(exposed["items"][0]["exploited"], true);
+    assert_eq!(exposed["devices"], 1, "{exposed}");
 
     server.cli(&[
         "fleet",
