@@ -2,7 +2,7 @@
 //!
 //! Start reading at [`unpack()`], which opens everything that is packed into a flat list of files
 //! with the chain of containers that each came out of; then [`identify()`], [`vulns`],
-//! [`risks`] and [`rules`], which [`report::scan`] puts together, and [`render`], which writes it
+//! [`risks`], [`yara`] and [`rules`], which [`report::scan`] puts together, and [`render`], which writes it
 //! down; every format is one file under `codec`,
 //! `archive`, `container` or `fs`, and the table of them all is `format::FORMATS`.
 //!
@@ -22,6 +22,7 @@ pub mod rules;
 pub mod unpack;
 pub mod version;
 pub mod vulns;
+pub mod yara;
 
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;

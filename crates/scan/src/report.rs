@@ -17,6 +17,7 @@ use crate::{
     rules::{self, Level, Verdict},
     unpack::unpack,
     vulns::{Criterion, Database, FixedVersion, Known, Severity, Source, fixed},
+    yara::Yara,
 };
 
 /// What to scan for and by.
@@ -29,6 +30,8 @@ pub struct Options<'a> {
     pub level: Option<Level>,
     /// Milliseconds since 1970: the time of the report, by which certificates are judged too.
     pub now: i64,
+    /// Rules of an operator's, where there are any.
+    pub yara: Option<&'a Yara>,
 }
 
 /// All that one scan found.
@@ -122,7 +125,11 @@ pub fn scan_told(
     told(Step::Unpacked);
     let components = identify(&image);
     told(Step::Identified);
-    let findings = risks::look(&image, &components, options.now / 1000);
+    let mut findings = risks::look(&image, &components, options.now / 1000);
+    if let Some(yara) = options.yara {
+        yara.look(&image, stop, &mut findings);
+        risks::sort(&mut findings);
+    }
     told(Step::Looked);
     let database = options.database.about(&components);
     let report = report(

@@ -51,7 +51,7 @@ pub struct Finding {
 }
 
 impl Finding {
-    fn new(code: &'static str, file: &str, details: Vec<Detail>) -> Finding {
+    pub(crate) fn new(code: &'static str, file: &str, details: Vec<Detail>) -> Finding {
         Finding {
             code,
             severity: risk(code).severity,
@@ -65,7 +65,7 @@ impl Finding {
         Finding { severity, ..self }
     }
 
-    fn sure(self, confidence: Confidence) -> Finding {
+    pub(crate) fn sure(self, confidence: Confidence) -> Finding {
         Finding { confidence, ..self }
     }
 
@@ -89,7 +89,11 @@ fn seen(value: impl Into<String>) -> Vec<Detail> {
     vec![detail("证据", "evidence", [value.into()])]
 }
 
-fn detail(cn: &'static str, en: &'static str, values: impl IntoIterator<Item = String>) -> Detail {
+pub(crate) fn detail(
+    cn: &'static str,
+    en: &'static str,
+    values: impl IntoIterator<Item = String>,
+) -> Detail {
     Detail {
         cn,
         en,
@@ -159,11 +163,16 @@ pub fn look(image: &Unpacked, components: &[Component], now: i64) -> Vec<Finding
         }
     }
     system::look_whole(&scene, &mut found);
+    sort(&mut found);
+    found
+}
+
+/// Findings in the order of the report, each once.
+pub(crate) fn sort(found: &mut Vec<Finding>) {
     found.sort_by(|a, b| {
         (a.code, &a.file, a.fingerprint()).cmp(&(b.code, &b.file, b.fingerprint()))
     });
     found.dedup();
-    found
 }
 
 /// Text is UTF-8 without NUL; a megabyte of it is enough.

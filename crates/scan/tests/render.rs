@@ -58,6 +58,7 @@ fn dossier(database: &Database, now: i64) -> Dossier {
         database,
         level: Some(Level::Two),
         now,
+        yara: None,
     };
     let name = "image \"1\"<i>.tar";
     let found = scan(name, image().into(), &options, &|| false);

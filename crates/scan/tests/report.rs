@@ -61,6 +61,7 @@ fn scanned(line: &str, level: Option<Level>, database: &Database) -> Scan {
         database,
         level,
         now: NOW,
+        yara: None,
     };
     scan("image.bin", image(line).into(), &options, &|| false)
 }
@@ -293,6 +294,7 @@ fn a_rescan_says_the_same() {
             database: &database,
             level: Some(Level::Three),
             now: NOW,
+            yara: None,
         };
         serde_json::to_string(&scan("image.bin", bytes.clone().into(), &options, &|| false).report)
             .unwrap()
@@ -318,6 +320,7 @@ fn what_cannot_be_unpacked_is_said() {
         database: &database,
         level: None,
         now: NOW,
+        yara: None,
     };
     let scan = scan("image.bin", noise.into(), &options, &|| false);
     assert_eq!(scan.report.risks.len(), 1);

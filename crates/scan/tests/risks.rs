@@ -424,6 +424,7 @@ fn codes(line: &str, database: &Database) -> BTreeSet<String> {
         database,
         level: None,
         now: now.unwrap().as_millis() as i64 + days * 86_400_000,
+        yara: None,
     };
     let image = fs::read(home.path().join("image")).unwrap();
     let told = scan("image.bin", image.into(), &options, &|| false);

@@ -39,6 +39,8 @@ pub(crate) struct Order {
     pub(crate) memory: u64,
     /// Feeds, or folders of them.
     pub(crate) vulns: Vec<PathBuf>,
+    /// YARA rules, or folders of them.
+    pub(crate) yara: Vec<PathBuf>,
 }
 
 /// What gives an image to a worker.
@@ -96,6 +98,9 @@ pub(crate) fn inspect(
         .args(order.level.map(|level| format!("--level={level}")));
     for path in &order.vulns {
         command.arg("--vulns").arg(path);
+    }
+    for path in &order.yara {
+        command.arg("--yara").arg(path);
     }
     let mut feed = None;
     match image {

@@ -22,7 +22,7 @@ use scan::{
 use std::{
     collections::{BTreeMap, BTreeSet},
     io::{self, Write},
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -55,6 +55,8 @@ pub(crate) struct Scanner {
     pub(crate) hub: Arc<Hub>,
     /// The folder of feeds.
     pub(crate) vulns: PathBuf,
+    /// The folder of YARA rules; it may not be there.
+    pub(crate) yara: PathBuf,
     /// MiB of memory that a scan may take.
     pub(crate) memory: u64,
     /// Seconds that a scan may take.
@@ -231,12 +233,8 @@ impl Scanner {
             },
             timeout: self.timeout,
             memory: self.memory,
-            vulns: self
-                .vulns
-                .is_dir()
-                .then(|| self.vulns.clone())
-                .into_iter()
-                .collect(),
+            vulns: folder(&self.vulns),
+            yara: folder(&self.yara),
         }
     }
 
@@ -278,6 +276,13 @@ impl Scanner {
         }
         Ok(documents)
     }
+}
+
+fn folder(path: &Path) -> Vec<PathBuf> {
+    path.is_dir()
+        .then(|| path.to_path_buf())
+        .into_iter()
+        .collect()
 }
 
 /// Gives a worker the bytes of a file.

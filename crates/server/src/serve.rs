@@ -208,6 +208,7 @@ pub async fn start_with(
     let scanner = Arc::new(Scanner {
         hub: hub.clone(),
         vulns: config.data.join("vulns"),
+        yara: config.data.join("yara"),
         memory: config.limits.scan_memory >> 20,
         timeout: (config.limits.scan_time / 1000).unsigned_abs(),
         stale: tokio::sync::Notify::new(),

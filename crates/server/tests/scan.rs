@@ -78,6 +78,67 @@ fn people_see_what_is_in_an_image_and_what_is_wrong() {
     }
 }
 
+const RULES: &str = r#"
+import "elf"
+rule starts_telnet : service { meta: description = "starts telnet" strings: $a = "telnetd" fullword condition: $a and filesize < 1KB }
+rule way_in : BACKDOOR { strings: $a = /root::[0-9]:/ condition: $a at 0 }
+rule large { condition: filesize > 10MB or elf.number_of_sections > 500 }
+"#;
+
+/// YARA rules of files that are named, or of the data folder: what they are about is found inside,
+/// with its place; a rule that is none is said with its line.
+#[test]
+fn rules_of_yara_are_about_what_is_inside() {
+    let home = folder();
+    let file = home.path().join("own.yar");
+    fs::write(&file, RULES).unwrap();
+    let found = |words: &[&str]| {
+        let out = scan(home.path(), words);
+        assert!(out.status.success(), "{}", text(&out.stderr));
+        let report: serde_json::Value = serde_json::from_slice(&out.stdout).unwrap();
+        let mut all = Vec::new();
+        for risk in report["risks"].as_array().unwrap() {
+            let of = |code: &str| risk["code"] == code;
+            if of("Malware") || of("BackdoorPattern") {
+                for info in risk["vulnInfos"].as_array().unwrap() {
+                    let file = info["filename"].as_str().unwrap();
+                    all.push(format!("{} {file} {}", risk["code"], info["detail"]));
+                }
+            }
+        }
+        all
+    };
+    assert!(found(&["image.bin", "--json"]).is_empty());
+    let told = found(&["image.bin", "--json", "--yara", "own.yar"]);
+    assert_eq!(told.len(), 2, "{told:?}");
+    let backdoor = told
+        .iter()
+        .find(|line| line.contains("own.yar:way_in"))
+        .unwrap();
+    assert!(
+        backdoor.contains("BackdoorPattern") && backdoor.contains("/etc/passwd"),
+        "{backdoor}"
+    );
+    let telnet = told
+        .iter()
+        .find(|line| line.contains("own.yar:starts_telnet"))
+        .unwrap();
+    for part in ["Malware", "/etc/init.d/rcS", "0xa telnetd", "starts telnet"] {
+        assert!(telnet.contains(part), "{part}: {telnet}");
+    }
+    fs::create_dir_all(home.path().join("data/yara")).unwrap();
+    fs::rename(&file, home.path().join("data/yara/own.yar")).unwrap();
+    fs::write(home.path().join("data/yara/README"), "no rule").unwrap();
+    assert_eq!(found(&["image.bin", "--json"]), told);
+
+    for bad in ["rule a { condition: x }", "include \"own.yar\"", "\0"] {
+        fs::write(home.path().join("bad.yar"), format!("// one\n{bad}\n")).unwrap();
+        let out = scan(home.path(), &["image.bin", "--yara", "bad.yar"]);
+        let said = text(&out.stderr);
+        assert!(!out.status.success() && said.contains("bad.yar"), "{said}");
+    }
+}
+
 /// [FS-5]
 #[test]
 fn programs_get_the_report() {

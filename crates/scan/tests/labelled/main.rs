@@ -244,6 +244,7 @@ fn what_is_in_images_is_said_and_nothing_else() {
                 database: &database,
                 level: None,
                 now: 1_700_000_000_000,
+                yara: None,
             };
             let told = scan("image", bytes.into(), &options, &|| false);
             files.took += begun.elapsed().as_secs_f64();

@@ -19,6 +19,7 @@ use scan::{
     render::{Format, Language, render},
     report::{Options, Step, scan_told},
     rules::Level,
+    yara::Yara,
 };
 use serde_json::{Value, json};
 
@@ -39,13 +40,17 @@ Examples:
 
 With --json (or --format json) the report is printed as the vendor's firmware scanning describes it (document 000,
 1.2.9). Feeds are files of the NVD (2.0 or 1.1), CVE 5 records, OSV, KEV, EPSS, gzipped or not;
-nothing is fetched from anywhere. Without --vulns, the folder `vulns` of the data folder is read.")]
+nothing is fetched from anywhere. Without --vulns, the folder `vulns` of the data folder is read;
+without --yara, its folder `yara`.")]
 pub(super) struct Scan {
     /// The image.
     image: PathBuf,
     /// Feeds of vulnerabilities, or a folder of them; may be repeated.
     #[arg(long, value_name = "FILE|FOLDER")]
     vulns: Vec<PathBuf>,
+    /// YARA rules (`.yar`, `.yara`), or a folder of them; may be repeated.
+    #[arg(long, value_name = "FILE|FOLDER")]
+    yara: Vec<PathBuf>,
     /// Judge graded protection 2.0 of level 2 or 3.
     #[arg(long, value_parser = clap::value_parser!(u8).range(2..=3))]
     level: Option<u8>,
@@ -130,10 +135,10 @@ pub(super) fn run(desk: &mut Desk, mut order: Scan) -> Result<ExitCode, Failure>
         desk.say(&answer)?;
         return Ok(ExitCode::SUCCESS);
     }
-    if order.vulns.is_empty() {
-        let own = desk.loaded()?.config.data.join("vulns");
-        if own.is_dir() {
-            order.vulns.push(own);
+    for (named, own) in [(&mut order.vulns, "vulns"), (&mut order.yara, "yara")] {
+        if named.is_empty() {
+            let own = desk.loaded()?.config.data.join(own);
+            named.extend(own.is_dir().then_some(own));
         }
     }
     let wanted = inspect::Order {
@@ -141,6 +146,7 @@ pub(super) fn run(desk: &mut Desk, mut order: Scan) -> Result<ExitCode, Failure>
         timeout: order.timeout,
         memory: order.memory,
         vulns: order.vulns.clone(),
+        yara: order.yara.clone(),
     };
     let image = inspect::Image::File(&order.image);
     let mut dossier = inspect::inspect(&wanted, image, &mut |_| {}, &AtomicBool::new(false))
@@ -208,6 +214,7 @@ fn work(order: &Scan) -> Result<Dossier, Failure> {
     limit(Resource::Core, 0)?;
     let until = Instant::now() + Duration::from_secs(order.timeout);
     let shelf = feeds::open(&order.vulns).map_err(|why| refused(why, "import the feed anew"))?;
+    let yara = rules_of(&order.yara).map_err(|why| refused(why, "mend or remove the rule"))?;
     let bytes = match order.image.as_os_str() == "-" {
         true => given(order.memory << 19)?,
         false => image(&order.image, order.memory << 19)?,
@@ -239,10 +246,48 @@ fn work(order: &Scan) -> Result<Dossier, Failure> {
             _ => Level::Three,
         }),
         now: WallClock.now().0,
+        yara: yara.as_ref(),
     };
     let stop = || Instant::now() > until;
     let found = scan_told(&name, bytes.into(), &options, &stop, &tell);
     Ok(Dossier::of(&name, &found, options.level))
+}
+
+/// The YARA rules of files and folders; none where there are none.
+fn rules_of(paths: &[PathBuf]) -> Result<Option<Yara>, String> {
+    let wrong = |path: &Path, error: std::io::Error| format!("{}: {error}", path.display());
+    let mut files = Vec::new();
+    for path in paths {
+        if !path.is_dir() {
+            files.push(path.clone());
+            continue;
+        }
+        for entry in fs::read_dir(path).map_err(|error| wrong(path, error))? {
+            let file = entry.map_err(|error| wrong(path, error))?.path();
+            let ends = ["yar", "yara"];
+            if file
+                .extension()
+                .is_some_and(|end| ends.iter().any(|known| end == *known))
+            {
+                files.push(file);
+            }
+        }
+    }
+    files.sort();
+    let mut texts = Vec::new();
+    for file in &files {
+        let text = fs::read_to_string(file).map_err(|error| wrong(file, error))?;
+        let name = file
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        texts.push((name, text));
+    }
+    if texts.is_empty() {
+        return Ok(None);
+    }
+    Yara::compile(texts.iter().map(|(name, text)| (&**name, &**text))).map(Some)
 }
 
 /// Tells whoever started this process how far it is.
