@@ -328,6 +328,29 @@ fn policies_say_who_may_scan() {
     );
 }
 
+/// [FS-8] A sub-user with the full policy may do everything, and nothing beside it.
+#[test]
+fn a_scanner_scans_and_does_nothing_else() {
+    let mut server = with_links(&[]);
+    server.cli(&["user", "create", "scanner"]);
+    server.cli(&["user", "attach", "scanner", "AliyunFSSFullAccess"]);
+    let key = server.cli(&["key", "create", "--user", "scanner"]);
+    server.use_key(tests::server::key_of(&key));
+    let mut app = server.app(App::Core, false);
+    let elsewhere = json!({"FwUrl": "https://files.example.com/fw.bin"});
+    ask(&mut app, "CreateScanTask", elsewhere, 450);
+    let unknown = json!({"TaskId": "0".repeat(32)});
+    ask(&mut app, "DeleteScanTask", unknown, 304);
+    let products = json!({"CurrentPage": 1, "PageSize": 10});
+    let request = json!({"action": "QueryProductList", "params": products, "common": true});
+    let told = app.ask(&request).to_string();
+    assert!(!told.contains("\"Success\":true"), "{told}");
+    assert!(
+        told.contains("Forbidden") || told.contains("NoPermission"),
+        "{told}"
+    );
+}
+
 fn uploaded(server: &Server, product: &str, version: &str, file: &Path) -> String {
     let words = [
         "firmware",

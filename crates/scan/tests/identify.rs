@@ -148,7 +148,8 @@ Package: gone\\nVersion: 9\\nStatus: deinstall ok config-files\\n\\n\
 Package: dnsmasq-full\\nVersion: 2.80-16\\nStatus: install user installed\\n\\n' > root/usr/lib/opkg/status; \
          printf 'P:musl\\nV:1.1.24-r2\\nL:MIT\\no:musl\\n\\nP:strange\\nV:0.1-r0\\n\\n' > root/lib/apk/db/installed; \
          printf 'Package: zlib1g\\nStatus: install ok installed\\nSource: zlib\\nVersion: 1:1.2.11.dfsg-2+deb11u2\\n\\n' > root/var/lib/dpkg/status; \
-         printf 'NAME=\"OpenWrt\"\\nID=\"openwrt\"\\nVERSION_ID=\"19.07.3\"\\n' > root/etc/os-release",
+         printf 'NAME=\"OpenWrt\"\\nID=\"openwrt\"\\nVERSION_ID=\"19.07.3\"\\n' > root/etc/os-release; \
+         printf 'Build Configuration:  |\\n-----\\nDISTRO = poky\\nDISTRO_VERSION = 4.0.1\\n' > root/etc/buildinfo",
     ]);
     assert_eq!(
         names(&found),
@@ -157,6 +158,7 @@ Package: dnsmasq-full\\nVersion: 2.80-16\\nStatus: install user installed\\n\\n'
             ("musl", "1.1.24"),
             ("openssl", "1.1.1d"),
             ("openwrt", "19.07.3"),
+            ("poky", "4.0.1"),
             ("strange", "0.1"),
             ("zlib", "1.2.11.dfsg"),
         ]

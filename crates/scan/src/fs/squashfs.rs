@@ -1,8 +1,8 @@
 //! SquashFS 4, and 3 in both byte orders, with every compression that was ever put into them.
 //!
 //! Layouts follow the Linux kernel's documentation ("Squashfs 4.0 Filesystem") and, for version 3,
-//! its published header file. Vendors changed magics and put LZMA into version 3 and 4, so the
-//! compression of a version 3 image is found by trying.
+//! its published header file. Vendors changed magics and put LZMA into version 3 and 4, so where an image
+//! says gzip, or nothing, the compression is found by trying.
 
 use std::collections::{HashMap, HashSet};
 
@@ -107,9 +107,6 @@ fn open(bytes: &Bytes, budget: &mut Budget<'_>) -> Result<Opened, Fault> {
     }
     opened.fact("version", head.major.to_string());
     opened.fact("block", head.block.to_string());
-    if let [codec] = head.codecs {
-        opened.fact("compression", format!("{codec:?}").to_lowercase());
-    }
     let root = head.root;
     let mut reader = Reader {
         bytes,
@@ -120,6 +117,9 @@ fn open(bytes: &Bytes, budget: &mut Budget<'_>) -> Result<Opened, Fault> {
     };
     let root = reader.inode(root)?;
     reader.walk(root, &mut opened)?;
+    if let [codec] = reader.head.codecs {
+        opened.fact("compression", format!("{codec:?}").to_lowercase());
+    }
     Ok(opened)
 }
 
@@ -139,7 +139,7 @@ fn superblock(bytes: &Bytes, budget: &mut Budget<'_>) -> Result<Super, Fault> {
             big,
             major,
             codecs: match view.u16(20)? {
-                1 => &[Codec::Zlib],
+                1 => &[Codec::Zlib, Codec::Lzma, Codec::Xz],
                 2 => &[Codec::Lzma],
                 3 => &[Codec::Lzo],
                 4 => &[Codec::Xz],
@@ -220,9 +220,7 @@ impl Reader<'_, '_, '_> {
             match codec::block(*codec, packed, most) {
                 Ok(out) => {
                     // What worked once is what the whole image uses.
-                    if index > 0 {
-                        self.head.codecs = &self.head.codecs[index..];
-                    }
+                    self.head.codecs = &self.head.codecs[index..=index];
                     self.budget.work(out.len())?;
                     return Ok(out);
                 }

@@ -26,7 +26,12 @@ pub(super) fn read(image: &Unpacked, file: &File, bytes: &[u8], found: &mut Vec<
         apk(&chain, &text(), found);
     } else if matches!(
         path,
-        "/etc/os-release" | "/usr/lib/os-release" | "/etc/openwrt_release"
+        "/etc/os-release"
+            | "/usr/lib/os-release"
+            | "/etc/openwrt_release"
+            // Yocto's class `image-buildinfo`, before and since 4.1.
+            | "/etc/build"
+            | "/etc/buildinfo"
     ) {
         release(&chain, &text(), found);
     } else {
@@ -140,15 +145,13 @@ fn release(chain: &str, text: &str, found: &mut Vec<Component>) {
     let field = |names: &[&str]| {
         text.lines().find_map(|line| {
             let (key, value) = line.split_once('=')?;
-            names
-                .contains(&key)
-                .then(|| value.trim_matches(['"', '\'']).to_owned())
+            let value = value.trim().trim_matches(['"', '\'']);
+            names.contains(&key.trim()).then(|| value.to_owned())
         })
     };
     let (Some(name), Some(version)) = (
-        field(&["ID", "DISTRIB_ID"])
-            .or_else(|| text.contains("Build Configuration").then(|| "yocto".into())),
-        field(&["VERSION_ID", "DISTRIB_RELEASE", "DISTRO_VERSION "]),
+        field(&["ID", "DISTRIB_ID", "DISTRO"]),
+        field(&["VERSION_ID", "DISTRIB_RELEASE", "DISTRO_VERSION"]),
     ) else {
         return;
     };

@@ -9,11 +9,16 @@ use crate::{Class, identify::Confidence, version::compare, vulns::Severity};
 const KERNELS: [&str; 7] = ["5.10", "5.15", "6.1", "6.6", "6.12", "6.18", "6.19"];
 
 /// The first version of each component whose series is still cared for.
-const CARED_FOR: [(&str, &str); 7] = [
+const CARED_FOR: [(&str, &str); 11] = [
     ("openssl", "3.0"),
     ("python", "3.10"),
     ("php", "8.2"),
     ("boa", "99"),
+    // Ended by their authors, without a series that goes on.
+    ("isc-dhcp", "99"),
+    ("quagga", "99"),
+    ("uclibc", "99"),
+    ("mosquitto", "2.0"),
     ("mbedtls", "2.28"),
     ("u-boot", "2019.01"),
     ("busybox", "1.30"),

@@ -32,6 +32,23 @@ fn squashfs_with_every_compression() {
     }
 }
 
+/// Vendors changed the magic, and put LZMA where the header says gzip.
+#[test]
+fn squashfs_as_vendors_bend_it() {
+    let source = Source::new();
+    let plain = source.image(
+        "mksquashfs root image -quiet -noappend -no-progress -comp lzma >/dev/null",
+        "image",
+    );
+    for magic in [b"hsqs", b"shsq", b"hsqt", b"zlqs"] {
+        let mut bent = plain.clone();
+        bent[..4].copy_from_slice(magic);
+        bent[20..22].copy_from_slice(&1_u16.to_le_bytes());
+        let found = opened(bent);
+        same(&inside(&found, "squashfs"), &source.things(), "bent");
+    }
+}
+
 /// The root file system is found behind a kernel of unknown bytes, wherever it begins.
 #[test]
 fn squashfs_is_found_in_a_flash_dump() {
