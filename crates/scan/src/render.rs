@@ -204,6 +204,18 @@ fn address(id: &str) -> Option<String> {
     known.then(|| format!("https://nvd.nist.gov/vuln/detail/{id}"))
 }
 
+/// A group's English name as people say it; the report has it as one word.
+fn group_name(english: &str) -> &str {
+    match english {
+        "CveVuln" => "Known vulnerabilities",
+        "SensitiveInfo" => "Sensitive information",
+        "KeyCert" => "Keys, certificates",
+        "BinaryHardening" => "Program hardening",
+        "SystemConfig" => "System settings",
+        plain => plain,
+    }
+}
+
 /// How a component was found, in words of both languages.
 fn method(method: Method) -> (&'static str, &'static str) {
     match method {

@@ -303,7 +303,7 @@ const CASES: &[Case] = &[
     Case(
         "DebugInterface",
         "BUILD b 'char*t=\"JTAG port is enabled\";int main(int c,char**v){return t!=v[0];}'",
-        "BUILD b 'char*t=\"the JTAG port of the board, enabled by a jumper\";int main(int c,char**v){return t!=v[0];}' $hard",
+        "BUILD b 'char*t=\"the JTAG port of the board, enabled by a jumper; JTAG on pin 3\";int main(int c,char**v){return t!=v[0];}' $hard",
     ),
     // The root file system of a kernel, and one with dm-verity's first block behind it.
     Case(
@@ -369,7 +369,7 @@ const CASES: &[Case] = &[
     Case(
         "Unreadable",
         "{ printf 'Salted__'; head -c 300000 /dev/urandom; } > image",
-        "mkdir -p root; { printf 'Salted__'; yes text | head -c 3000; } > root/a",
+        "mkdir -p root; { printf 'Salted__'; yes text | head -c 3000; } > root/a; { printf 'Salted__'; head -c 9000 /dev/urandom; } > root/b",
     ),
     Case(
         "LicenseRisk",

@@ -234,10 +234,19 @@ fn commits_are_no_versions() {
         let told = database.get("CVE-2099-7").unwrap();
         assert_eq!(&*told.description, "a log: line");
         assert_eq!(told.criteria.len(), 1, "{kind}");
-        assert_eq!(
-            told.criteria[0].to.as_ref().unwrap().version.as_ref(),
-            "5.10"
-        );
+        let end = told.criteria[0].to.as_ref().unwrap();
+        assert_eq!(&*end.version, "5.10");
+    }
+    // Neither may the NVD take them over.
+    let record = |end: &str| {
+        format!(
+            r#"{{"vulnerabilities":[{{"cve":{{"id":"CVE-2099-8","configurations":[{{"nodes":[{{"operator":"OR","cpeMatch":[{{"vulnerable":true,"criteria":"cpe:2.3:o:linux:linux_kernel:*:*:*:*:*:*:*:*","versionEndExcluding":"{end}"}}]}}]}}]}}}}]}}"#
+        )
+    };
+    for (end, criteria) in [("6.1.5", 1), ("876673364161", 0)] {
+        let mut database = Database::default();
+        database.import("nvd", Cursor::new(record(end))).unwrap();
+        assert_eq!(database.get("CVE-2099-8").unwrap().criteria.len(), criteria);
     }
 }
 

@@ -183,7 +183,7 @@ fn bars(page: &mut String, dossier: &Dossier) {
     for ((english, chinese), counts) in groups {
         *page += &format!(
             "<span>{}</span><span class=\"bar\">",
-            both(chinese, english)
+            both(chinese, super::group_name(english))
         );
         for (severity, count) in Severity::ALL.into_iter().zip(counts) {
             if count > 0 {

@@ -260,6 +260,7 @@ impl Writer<'_> {
         self.title("风险分布", "Where the risks lie");
         for ((english, chinese), counts) in groups {
             self.sheet.need(16.0);
+            let english = super::group_name(english);
             let name = text(self.say(chinese, english), BODY);
             self.sheet.put(LEFT, 1.0, 104.0, name);
             let room = ROOM - 110.0 - 40.0;
@@ -473,6 +474,8 @@ impl Writer<'_> {
         let Some(first) = verdicts.first() else {
             return;
         };
+        // The title stays with the first verdict, which may be long.
+        self.sheet.need(260.0);
         self.title(&first.detection_rule_name, "Graded protection 2.0");
         for verdict in verdicts {
             let english = rules::english(&verdict.category_code);

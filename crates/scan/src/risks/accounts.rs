@@ -8,13 +8,12 @@ use super::{
 use crate::vulns::Severity;
 
 /// Accounts that products were delivered with and nobody was told of, and where that is said.
-const PLANTED: [(&str, &str); 7] = [
+const PLANTED: [(&str, &str); 6] = [
     ("Alphanetworks", "D-Link, firmware by Alpha Networks"),
     ("dbladm", "DBL Technology GoIP"),
     ("mateidu", "Ceragon FibeAir, CVE-2015-0936"),
     ("mydlinkBRionyg", "D-Link and WD network storage"),
     ("tluafed", "cameras of Xiongmai"),
-    ("walter", "QNAP HBS 3, CVE-2021-28799"),
     ("zyfwp", "Zyxel USG, CVE-2020-29583"),
 ];
 

@@ -55,7 +55,7 @@ fn jtag() -> &'static regex::bytes::Regex {
     static PATTERN: OnceLock<regex::bytes::Regex> = OnceLock::new();
     PATTERN.get_or_init(|| {
         regex::bytes::Regex::new(
-            r"(?i-u)\bjtag(?: port| debug(?:ging)?)?(?: is)?[ _:=]+(?:enabled?|on|unlocked|open)\b|\benabl(?:e|ing)[ _]jtag\b",
+            r"(?i-u)\bjtag(?: port| debug(?:ging)?)?(?: is (?:enabled|on|open|unlocked)|[ _:=]+(?:enabled?|unlocked))\b|\benabl(?:e|ing)[ _]jtag\b",
         )
         .expect("a pattern of this file")
     })
@@ -202,7 +202,8 @@ pub(super) fn look_whole(scene: &Scene<'_>, found: &mut Vec<Finding>) {
                 .map(|(_, v)| v.as_str())
         };
         match volume.format {
-            "sealed" => {
+            // One file within may well be.
+            "sealed" if volume.chain.matches('/').count() == 1 => {
                 let mark = fact("encrypted").unwrap_or_default();
                 let text = format!("encrypted ({mark})");
                 found.push(Finding::new("Unreadable", &volume.chain, seen(text)));

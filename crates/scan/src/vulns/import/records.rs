@@ -179,7 +179,9 @@ impl Match {
         };
         let from = bound(self.version_start_including, self.version_start_excluding);
         let to = bound(self.version_end_including, self.version_end_excluding);
-        if cpe.no_version && from.is_none() && to.is_none() {
+        let commits = [&from, &to].into_iter().flatten();
+        let commits = commits.into_iter().any(|end| is_commit(&end.version));
+        if commits || cpe.no_version && from.is_none() && to.is_none() {
             return None;
         }
         Some(Criterion {
