@@ -351,6 +351,35 @@ fn a_scanner_scans_and_does_nothing_else() {
     );
 }
 
+/// An exception is signed by who has the right to, and by nobody else.
+#[test]
+fn an_exception_is_not_for_everybody() {
+    let server = Server::start();
+    let https = server.address("https");
+    let sign = |policy: &str| {
+        server.cli(&["user", "create", policy]);
+        server.cli(&["user", "attach", policy, policy]);
+        let key = tests::server::key_of(&server.cli(&["key", "create", "--user", policy]));
+        let output = std::process::Command::new(tests::program("muster"))
+            .args(["fleet", "except", "nothing", "--reason", "no network"])
+            .args(["--days", "3", "--url", &format!("https://{https}"), "--ca"])
+            .arg(server.ca())
+            .env("MUSTER_ACCESS_KEY_ID", &key.id)
+            .env("MUSTER_ACCESS_KEY_SECRET", &key.secret)
+            .output()
+            .unwrap();
+        assert!(!output.status.success());
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    let told = sign("AliyunFssReadOnlyAccess");
+    assert!(told.contains("fss:SignException"), "{told}");
+    let told = sign("AliyunFSSFullAccess");
+    assert!(
+        !told.contains("fss:SignException"),
+        "the package is looked for: {told}"
+    );
+}
+
 fn uploaded(server: &Server, product: &str, version: &str, file: &Path) -> String {
     let words = [
         "firmware",

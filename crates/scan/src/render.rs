@@ -143,27 +143,47 @@ fn uuid(dossier: &Dossier) -> String {
     )
 }
 
-/// The package URL of a component.
+/// The package URL of a component: of its package, where it came as one, or a generic one.
 pub(crate) fn purl(component: &Component) -> String {
-    let kind = component.packaged.as_ref().map_or("", |p| &*p.manager);
-    let name = component.name.as_str();
-    let kind = match kind {
-        "pypi" | "npm" | "maven" | "luarocks" => kind,
-        "go" => "golang",
-        "crates.io" => "cargo",
-        _ => "generic",
+    let generic = || {
+        let version = component.version.as_deref().map(|version| {
+            let revision = component.revision.iter().map(|r| format!("-{r}"));
+            version.to_owned() + &revision.collect::<String>()
+        });
+        ("generic", vec![component.name.as_str()], version)
     };
-    // Groups, scopes and paths are parts of their own.
-    let parts = match kind {
-        "generic" => vec![percent(name)],
-        _ => name.split(['/', ':']).map(percent).collect(),
-    };
+    let (kind, parts, version) = component.packaged.as_ref().map_or_else(generic, |package| {
+        let name = package.name.as_str();
+        // Groups, scopes and paths are parts of their own; so is whose distribution it is.
+        let inside = || name.split(['/', ':']).collect::<Vec<_>>();
+        let release = package.release.as_deref();
+        let vendor = release.and_then(|release| release.split(':').next());
+        let of_vendor = || vendor.into_iter().chain([name]).collect();
+        let (kind, parts) = match package.manager.as_str() {
+            "pypi" => ("pypi", vec![name]),
+            "npm" => ("npm", inside()),
+            "maven" => ("maven", inside()),
+            "luarocks" => ("luarocks", vec![name]),
+            "go" => ("golang", inside()),
+            "crates.io" => ("cargo", vec![name]),
+            "dpkg" => ("deb", of_vendor()),
+            "apk" => ("apk", of_vendor()),
+            "rpm" => ("rpm", vec![name]),
+            "opkg" => ("opkg", vec![name]),
+            _ => return generic(),
+        };
+        (kind, parts, Some(package.version.clone()))
+    });
+    let parts: Vec<String> = parts.into_iter().map(percent).collect();
     let mut text = format!("pkg:{kind}/{}", parts.join("/"));
-    if let Some(version) = &component.version {
+    if let Some(version) = version {
+        // An epoch is a qualifier of rpm's alone.
+        let epoch = version.split_once(':').filter(|_| kind == "rpm");
+        let (epoch, version) = epoch.map_or((None, &*version), |(e, v)| (Some(e), v));
         text += "@";
         text += &percent(version);
-        if let Some(revision) = &component.revision {
-            text += &percent(&format!("-{revision}"));
+        if let Some(epoch) = epoch {
+            text += &format!("?epoch={}", percent(epoch));
         }
     }
     text
@@ -238,6 +258,74 @@ fn evidence(info: &crate::report::VulnInfo) -> impl Iterator<Item = &crate::repo
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::identify::{Evidence, Packaged};
+
+    /// Packages are told by their manager's kind of address, everything else by a generic one.
+    #[test]
+    fn packages_have_addresses() {
+        let seen = Evidence {
+            file: "f".into(),
+            offset: 0,
+            text: "t".into(),
+        };
+        let mut component = Component::new("zlib", Some("1.2.11"), &[], Method::Banner, seen);
+        component.revision = Some("2".into());
+        assert_eq!(purl(&component), "pkg:generic/zlib@1.2.11-2");
+        for (manager, name, version, release, told) in [
+            (
+                "dpkg",
+                "zlib",
+                "1:1.2.11-2",
+                Some("debian:bullseye"),
+                "pkg:deb/debian/zlib@1%3A1.2.11-2",
+            ),
+            (
+                "apk",
+                "musl",
+                "1.2-r0",
+                Some("alpine:v3.19"),
+                "pkg:apk/alpine/musl@1.2-r0",
+            ),
+            ("opkg", "busybox", "1.30-1", None, "pkg:opkg/busybox@1.30-1"),
+            (
+                "rpm",
+                "bash",
+                "2:5.1-4.el9",
+                None,
+                "pkg:rpm/bash@5.1-4.el9?epoch=2",
+            ),
+            ("npm", "@a/b", "1.0.0", None, "pkg:npm/%40a/b@1.0.0"),
+            (
+                "maven",
+                "org.x:core",
+                "2.1",
+                None,
+                "pkg:maven/org.x/core@2.1",
+            ),
+            (
+                "go",
+                "example.com/a/b",
+                "1.2.0",
+                None,
+                "pkg:golang/example.com/a/b@1.2.0",
+            ),
+            (
+                "crates.io",
+                "rustls",
+                "0.21.1",
+                None,
+                "pkg:cargo/rustls@0.21.1",
+            ),
+        ] {
+            component.packaged = Some(Packaged {
+                manager: manager.into(),
+                name: name.into(),
+                version: version.into(),
+                release: release.map(str::to_owned),
+            });
+            assert_eq!(purl(&component), told);
+        }
+    }
 
     #[test]
     fn nothing_hides_in_what_is_shown() {

@@ -168,7 +168,7 @@ fn a_bill_of_materials_for_cyclonedx_holds_together() {
         assert!(component["name"].as_str().is_some_and(|n| !n.is_empty()));
         let purl = component["purl"].as_str().unwrap();
         assert!(
-            purl.starts_with("pkg:generic/") && !purl.contains([' ', '"', '<']),
+            purl.starts_with("pkg:opkg/") && !purl.contains([' ', '"', '<']),
             "{purl}"
         );
         assert!(!list(&component["evidence"]["occurrences"]).is_empty());

@@ -355,6 +355,63 @@ async fn a_policy_holds_what_is_not_fit() {
         .unwrap();
     assert_eq!(new, ["CVE-2026-1"]);
     assert_eq!(held().await, Verdict::Passes);
+
+    // Each demand holds by itself.
+    let none = Policy::default;
+    for (policy, found, word) in [
+        (
+            Policy {
+                secrets: true,
+                ..none()
+            },
+            Found {
+                secrets: 2,
+                ..found(0)
+            },
+            "2 secrets",
+        ),
+        (
+            Policy {
+                severity: Some(2),
+                ..none()
+            },
+            Found {
+                counts: [0, 0, 1, 4, 4],
+                ..found(0)
+            },
+            "1 findings that are medium or worse",
+        ),
+        (
+            Policy {
+                exploited: true,
+                ..none()
+            },
+            Found {
+                exploited: 1,
+                ..found(0)
+            },
+            "being exploited",
+        ),
+        (
+            Policy {
+                rules: Rules::Two,
+                ..none()
+            },
+            found(0),
+            "by other rules",
+        ),
+    ] {
+        hub.scan_policy_set(&permit, &none()).await.unwrap();
+        hub.scan_matched(&task.id, &outcome(found, &[]))
+            .await
+            .unwrap();
+        assert_eq!(held().await, Verdict::Passes, "{word}");
+        hub.scan_policy_set(&permit, &policy).await.unwrap();
+        match held().await {
+            Verdict::Held(why) => assert!(why.len() == 1 && why[0].contains(word), "{why:?}"),
+            other => panic!("{word}: {other:?}"),
+        }
+    }
     hub.firmware_delete(&permit, &package.id).await.unwrap();
     assert!(hub.scan_list(&permit).await.unwrap().is_empty());
 }
