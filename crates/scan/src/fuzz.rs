@@ -35,19 +35,37 @@ pub fn one(name: &str, data: &[u8]) {
     }
 }
 
-/// Unpacks `data` as a whole image.
+/// The format that the first byte picks, and the bytes behind the second with one of its magics in
+/// place, or as they are where the second says so: what a fuzzer would hardly come upon by itself.
+fn dressed(data: &[u8]) -> Option<(&'static format::Format, Vec<u8>)> {
+    let [pick, which, rest @ ..] = data else {
+        return None;
+    };
+    let format = format::FORMATS[usize::from(*pick) % format::FORMATS.len()];
+    let mut bytes = rest.to_vec();
+    let which = usize::from(*which);
+    if let Some(format::Magic(at, magic)) = format.magics.get(which % (format.magics.len() + 1)) {
+        bytes.resize(bytes.len().max(at + magic.len()), 0);
+        bytes[*at..at + magic.len()].copy_from_slice(magic);
+    }
+    Some((format, bytes))
+}
+
+/// Unpacks `data` as a whole image that begins with some format.
 pub fn scan_unpack(data: &[u8]) {
-    let found: Unpacked = unpack("fuzz", Bytes::copy_from_slice(data), &SMALL, &|| false);
+    let Some((_, bytes)) = dressed(data) else {
+        return;
+    };
+    let found: Unpacked = unpack("fuzz", bytes.into(), &SMALL, &|| false);
     for file in &found.files {
         assert!(file.volume < found.volumes.len());
     }
 }
 
-/// Opens the bytes behind the first as the format that the first one picks.
+/// Opens `data` as the format that its first byte picks.
 pub fn scan_format(data: &[u8]) {
-    if let Some((pick, rest)) = data.split_first() {
-        let format = format::FORMATS[usize::from(*pick) % format::FORMATS.len()];
-        one(format.name, rest);
+    if let Some((format, bytes)) = dressed(data) {
+        one(format.name, &bytes);
     }
 }
 
@@ -157,9 +175,11 @@ pub fn scan_vex(data: &[u8]) {
     crate::dossier::statements::fuzz(data);
 }
 
-/// Reads `data` as an ELF file and as a binary with banners.
+/// Reads `data` as what follows ELF's magic.
 pub fn scan_elf(data: &[u8]) {
-    _ = crate::elf::Elf::read(data);
+    let bytes = [b"\x7fELF", data].concat();
+    _ = crate::elf::Elf::read(&bytes);
+    _ = crate::elf::section(&bytes, ".dep-v0");
 }
 
 /// Orders two versions both ways.
@@ -200,7 +220,7 @@ mod tests {
                 let at = random(near);
                 bad[at] = random(256) as u8;
             }
-            scan_elf(&bad);
+            scan_elf(&bad[4..]);
             let mut bad = feed.to_vec();
             let at = random(bad.len());
             bad[at] = random(256) as u8;
@@ -416,7 +436,7 @@ mod tests {
         })
         .take(4096)
         .collect();
-        for format in format::FORMATS {
+        for (index, format) in format::FORMATS.iter().enumerate() {
             one(format.name, b"");
             one(format.name, &noise);
             // Right magics with nothing sensible behind them, at every length.
@@ -433,7 +453,9 @@ mod tests {
                     .skip(at + magic.len())
                     .for_each(|b| *b = 0xff);
                 one(format.name, &sample);
-                scan_unpack(&sample);
+                // As it is: the byte picks no magic.
+                let head = [index as u8, format.magics.len() as u8];
+                scan_unpack(&[&head[..], &sample].concat());
             }
         }
     }
