@@ -9,6 +9,8 @@ use std::{
     fs,
     path::Path,
     process::{Command, Output, Stdio},
+    thread,
+    time::{Duration, Instant},
 };
 
 use serde_json::Value;
@@ -137,6 +139,42 @@ fn rules_of_yara_are_about_what_is_inside() {
         let said = text(&out.stderr);
         assert!(!out.status.success() && said.contains("bad.yar"), "{said}");
     }
+}
+
+/// Once it has read the image, the process that works on it can open no file and no connection, write
+/// nothing, and take no more memory than it may. A rule that never ends holds it there.
+#[test]
+fn a_worker_can_open_nothing() {
+    let home = folder();
+    let rule = "rule slow { condition: for all i in (0..0x7fffffff) : (i >= 0) }";
+    fs::write(home.path().join("slow.yar"), rule).unwrap();
+    let mut worker = Command::new(env!("CARGO_BIN_EXE_muster"))
+        .args(["scan", "--worker", "--memory", "256"])
+        .args(["--yara", "slow.yar", "image.bin"])
+        .current_dir(home.path())
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let file = format!("/proc/{}/limits", worker.id());
+    let limit = |name: &str| {
+        let all = fs::read_to_string(&file).unwrap();
+        let line = all.lines().find_map(|line| line.strip_prefix(name));
+        line.and_then(|line| line.split_whitespace().next().map(str::to_owned))
+    };
+    let begun = Instant::now();
+    while limit("Max open files").as_deref() != Some("3") {
+        assert!(
+            begun.elapsed() < Duration::from_secs(30),
+            "it never comes to it"
+        );
+        thread::yield_now();
+    }
+    assert_eq!(limit("Max file size").as_deref(), Some("0"));
+    assert_eq!(limit("Max address space").as_deref(), Some("268435456"));
+    worker.kill().unwrap();
+    worker.wait().unwrap();
 }
 
 /// [FS-5]
