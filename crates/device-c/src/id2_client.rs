@@ -16,12 +16,11 @@ use core::{
     str,
 };
 use credential::id2::{
-    DEVICE_CHALLENGE_MAX, EXTRA_MAX, FRESHNESS_MAX, ID_LEN, Id, KeyType, SoftKey, code,
+    DEVICE_CHALLENGE_MAX, EXTRA_MAX, FRESHNESS_MAX, ID_LEN, Id, code,
     device::{CIPHER_MAX, Form, Fresh, SECRET_LEN, SEED_MAX},
     otp,
 };
-use device::id2::{Client, ClientError, result};
-use zeroize::Zeroizing;
+use device::id2::{Client, ClientError, given, result};
 
 #[cfg(feature = "itls")]
 use crate::hal_itls::provision;
@@ -454,23 +453,11 @@ pub unsafe extern "C" fn id2_client_set_id2_and_key(
             let (id, digits) = unsafe {
                 (
                     text(id2, ID_LEN, result::BAD_PARAMETERS)?,
-                    text(key_value, 64, result::BAD_PARAMETERS)?,
+                    text(key_value, given::DIGITS_MAX, result::BAD_PARAMETERS)?,
                 )
             };
             let id = Id::parse(id).ok_or(result::BAD_PARAMETERS)?;
-            let mut key = Zeroizing::new([0; 32]);
-            let key = from_hex(digits, &mut key).ok_or(result::BAD_PARAMETERS)?;
-            let kind = match (key_type, key.len()) {
-                (1, 16) => KeyType::TripleDes112,
-                (1, 24) => KeyType::TripleDes168,
-                (2, 16) => KeyType::Aes128,
-                (2, 24) => KeyType::Aes192,
-                (2, 32) => KeyType::Aes256,
-                (3, 16) => KeyType::Sm4,
-                (1..=3, _) => return Err(result::BAD_PARAMETERS),
-                _ => return Err(result::NOT_SUPPORTED),
-            };
-            let key = SoftKey::new(kind, key).map_err(|_| result::BAD_PARAMETERS)?;
+            let key = given::read(key_type, digits)?;
             let nonce = state.hal()?.random()?;
             let client = state.client()?;
             client.install(&id, &key, &nonce).map_err(ClientError::code)
@@ -735,15 +722,4 @@ unsafe fn seed_of<'a>(seed: *const c_char) -> Result<&'a [u8], Refused> {
         return Err(result::BAD_PARAMETERS);
     }
     Ok(seed)
-}
-
-fn from_hex<'a>(digits: &[u8], out: &'a mut [u8; 32]) -> Option<&'a [u8]> {
-    let digit = |byte: u8| char::from(byte).to_digit(16);
-    if !digits.len().is_multiple_of(2) || digits.len() > 64 {
-        return None;
-    }
-    for (pair, byte) in digits.chunks_exact(2).zip(out.iter_mut()) {
-        *byte = u8::try_from(digit(pair[0])? * 16 + digit(pair[1])?).ok()?;
-    }
-    Some(&out[..digits.len() / 2])
 }

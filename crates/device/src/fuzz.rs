@@ -2,7 +2,7 @@
 
 use crate::{
     holder::{KeyHolder, Record, SLOT, Sealed, Storage},
-    id2::Client,
+    id2::{Client, given, result},
 };
 use credential::{
     crypto::wrap::NONCE,
@@ -56,9 +56,53 @@ pub fn client(data: &[u8]) {
     }
 }
 
+/// The kind's number and the digits of a key that a program gives: a key, or one of two results.
+pub fn given_key(data: &[u8]) {
+    let (kind, digits) = data.split_first().unwrap_or((&2, &[]));
+    let kind = i32::from(*kind) - 1;
+    let (kinds, whole) = (1..=3, matches!(digits.len(), 32 | 48 | 64));
+    match given::read(kind, digits) {
+        Ok(_) => {
+            assert!(kinds.contains(&kind) && whole);
+            assert!(digits.iter().all(u8::is_ascii_hexdigit));
+        }
+        Err(result::NOT_SUPPORTED) => assert!(!kinds.contains(&kind)),
+        Err(code) => assert_eq!(code, result::BAD_PARAMETERS),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Keys of each kind, each with a byte altered or cut away, and each with all of its bytes.
+    #[test]
+    fn a_given_key_is_read_or_refused() {
+        let digits = b"00112233445566778899aAbBcCdDeEfF0f1e2d3c4b5a69788796a5b4c3d2e1f0";
+        for kind in 0..=5 {
+            for len in 0..=digits.len() {
+                let mut data = [0; 65];
+                data[0] = kind;
+                data[1..=len].copy_from_slice(&digits[..len]);
+                given_key(&data[..=len]);
+                for altered in 0..=len {
+                    let was = data[altered];
+                    for byte in [0, b'g', b'G', b'/', b':', 0xff] {
+                        data[altered] = byte;
+                        given_key(&data[..=len]);
+                        let read = given::read(i32::from(kind) - 1, &data[1..=len]);
+                        assert!(altered == 0 || read.is_err());
+                    }
+                    data[altered] = was;
+                }
+            }
+        }
+        for (kind, len) in [(1, 32), (1, 48), (2, 32), (2, 48), (2, 64), (3, 32)] {
+            assert!(given::read(kind, &digits[..len]).is_ok(), "{kind} {len}");
+        }
+        given_key(&[]);
+        given_key(&[3; 200]);
+    }
 
     /// 20,000 alterations of what a server and a flash may hold, from a fixed seed.
     #[test]

@@ -4,6 +4,8 @@
 //! Randomness comes with every call that needs some, and every result goes into the caller's
 //! buffer. The numbers that the C functions return are in [`ClientError::code`].
 
+pub mod given;
+
 use crate::holder::KeyHolder;
 use credential::{
     crypto::wrap::NONCE,
