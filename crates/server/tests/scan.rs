@@ -234,3 +234,40 @@ fn a_bomb_costs_one_scan() {
     let said = text(&out.stdout) + &text(&out.stderr);
     assert!(said.contains("limit") || said.contains("memory"), "{said}");
 }
+
+/// A worker that stands still is ended when its time and the time for its answer are over, and the
+/// one who waits for it is told so.
+#[test]
+fn a_hang_costs_one_scan() {
+    let home = folder();
+    // It is stopped while it is at this.
+    let rule = "rule slow { condition: for all i in (0..0x7fffffff) : (i >= 0) }";
+    fs::write(home.path().join("slow.yar"), rule).unwrap();
+    let scan = Command::new(env!("CARGO_BIN_EXE_muster"))
+        .args(["scan", "image.bin", "--yara", "slow.yar", "--timeout", "1"])
+        .current_dir(home.path())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let threads = format!("/proc/{}/task", scan.id());
+    let begun = Instant::now();
+    let worker = loop {
+        let threads = fs::read_dir(&threads).unwrap().flatten();
+        let children = threads.filter_map(|t| fs::read_to_string(t.path().join("children")).ok());
+        let children: String = children.collect();
+        if let Some(worker) = children.split_whitespace().next() {
+            break worker.to_owned();
+        }
+        assert!(begun.elapsed() < Duration::from_secs(30), "no worker");
+        thread::yield_now();
+    };
+    let stopped = Command::new("kill").args(["-STOP", &worker]).status();
+    assert!(stopped.unwrap().success());
+    let out = scan.wait_with_output().unwrap();
+    let said = text(&out.stderr);
+    assert!(!out.status.success(), "{said}");
+    assert!(said.contains("did not end in its time"), "{said}");
+    assert!(!Path::new(&format!("/proc/{worker}")).exists(), "it stays");
+}
