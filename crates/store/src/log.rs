@@ -198,16 +198,20 @@ impl Shared {
                 };
                 tries += 1;
                 if tries == 1 {
-                    tracing::error!(%fault, log = self.name, "records cannot be written; it is tried again");
+                    tracing::error!(
+                        %fault,
+                        "{} cannot be written down; it is tried again",
+                        self.name
+                    );
                 }
                 if self.fail(fault) && tries >= LAST_TRIES {
                     let many = records.len();
-                    tracing::error!(many, log = self.name, "records are not written");
+                    tracing::error!(many, "{} are not written down", self.name);
                     return;
                 }
             }
             if tries > 0 {
-                tracing::info!(log = self.name, "records are written again");
+                tracing::info!("{} are written down again", self.name);
             }
             let bytes: u64 = records.iter().map(|record| record.len() as u64).sum();
             records.clear();

@@ -22,6 +22,15 @@ fn a_slow_disk_holds_up_nobody_who_does_not_write() {
     let mut one = scene.connect("first", Version::V311);
     let mut idle = scene.connect("idle", Version::V5);
     scene.post_all(&mut one, 10);
+    let known = [
+        ("ProductKey", scene.product.clone()),
+        ("DeviceName", "first".to_owned()),
+    ];
+    let known = known
+        .each_ref()
+        .map(|(name, value)| (*name, value.as_str()));
+    // The first call begins the file of what was used up.
+    scene.call("QueryDeviceDetail", &known);
 
     orders.sync_delay_ms(SYNC.as_millis() as i64);
     std::thread::scope(|threads| {
@@ -40,10 +49,6 @@ fn a_slow_disk_holds_up_nobody_who_does_not_write() {
         let (took, scene) = posts.join().expect("posts are stored");
         assert!(took >= 3 * SYNC, "three posts were stored in {took:?}");
         let asked = Instant::now();
-        let known = [
-            ("ProductKey", scene.product.as_str()),
-            ("DeviceName", "first"),
-        ];
         let shown = scene.call("QueryDeviceDetail", &known).json();
         assert_eq!(shown["Success"], true, "{shown}");
         // A call burns its nonce, which is a write of its own.
