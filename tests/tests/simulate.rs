@@ -353,6 +353,8 @@ fn gateways_and_their_sub_devices_are_played() {
     assert_eq!(commands["answered"], 2, "{tally}");
     assert_eq!(tally["upgrades"]["done"], 120, "{tally}");
     assert_eq!(tally["upgrades"]["done_again"], 0, "{tally}");
+    let none = serde_json::json!({});
+    assert_eq!(tally["upgrades"]["failed"], none, "{tally}");
     // Exactly its bytes, for all that broke off meanwhile.
     assert_eq!(tally["upgrades"]["bytes"], 120 * 200_000, "{tally}");
 }

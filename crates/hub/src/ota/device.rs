@@ -208,9 +208,12 @@ impl Hub {
             let Some(package) = self.package(&campaign.firmware).await? else {
                 continue;
             };
-            if !task.is_some_and(|task| task.state.is_told())
-                || stream.is_some_and(|stream| stream != package.number)
-            {
+            // One whose turn comes again goes on with what it was handed.
+            let told = task.is_some_and(|task| match task.state {
+                TaskState::Queued => self.pacer.was_handed(id),
+                state => state.is_told(),
+            });
+            if !told || stream.is_some_and(|stream| stream != package.number) {
                 continue;
             }
             let at = file.unwrap_or(1).checked_sub(1);

@@ -46,8 +46,9 @@ pub(crate) struct Pacer {
     paces: Mutex<HashMap<String, Pace>>,
     /// The connections that handed an upgrade over, of devices that are at one.
     handed: Mutex<HashMap<IotId, SessionId>>,
-    /// The connection on which a device with an open task last said which version it has.
-    reported: Mutex<HashMap<IotId, SessionId>>,
+    /// The connection on which a device with an open task last said which version it has, and the
+    /// one that had handed it an upgrade by then.
+    reported: Mutex<HashMap<IotId, (SessionId, Option<SessionId>)>>,
     /// When this process first walked.
     since: Mutex<Option<Time>>,
     news: Notify,
@@ -138,15 +139,29 @@ impl Pacer {
         self.handed.lock().get(&session.iot_id) == Some(&session.id)
     }
 
-    /// A device with an open task says on this connection which version it has.
-    pub(super) fn reports(&self, session: &Session) {
-        let mut reported = self.reported.lock();
-        reported.insert(session.iot_id.clone(), session.id);
+    /// Whether any connection handed an upgrade to a device that is at one.
+    pub(super) fn was_handed(&self, id: &IotId) -> bool {
+        self.handed.lock().contains_key(id)
     }
 
-    /// Whether the device has said on this connection which version it has.
-    fn reported(&self, id: &IotId, session: SessionId) -> bool {
-        self.reported.lock().get(id) == Some(&session)
+    /// A device with an open task says on this connection which version it has.
+    pub(super) fn reports(&self, session: &Session) {
+        let id = &session.iot_id;
+        let handed = self.handed.lock().get(id).copied();
+        let mut reported = self.reported.lock();
+        reported.insert(id.clone(), (session.id, handed));
+    }
+
+    /// Whether a device that was to be told on the connection `to`, and has the connection `now`,
+    /// hears of it on neither: it said on the newer one which version it has, before there was
+    /// anything to be told. A device that was told before it said so was looked at when it did.
+    fn missed(&self, id: &IotId, to: SessionId, now: SessionId) -> bool {
+        if to == now || self.handed.lock().get(id) == Some(&now) {
+            return false;
+        }
+        let reported = self.reported.lock();
+        let said = reported.get(id).filter(|(session, _)| *session == now);
+        said.is_some_and(|(_, handed)| *handed != Some(to))
     }
 
     /// A device is at no upgrade any more.
@@ -410,9 +425,8 @@ impl Hub {
         }
         // On another connection it is not told of this. It is when it says there which version it
         // has; if it did already, its turn comes again.
-        let now = presence.find(&id).await?.map(|now| now.session);
-        let moved = now.filter(|now| *now != place.session);
-        if moved.is_some_and(|now| self.pacer.reported(&id, now)) {
+        let now = presence.find(&id).await?;
+        if now.is_some_and(|now| self.pacer.missed(&id, place.session, now.session)) {
             self.task_change(&campaign.id, &id, |task| {
                 let untold = task.state == TaskState::Notified
                     && task.session == Some(place.session.0)
@@ -546,5 +560,46 @@ pub(super) fn upgrade_of(campaign: &Campaign, package: &Package) -> Upgrade {
         over_mqtt: campaign.over_mqtt,
         udi: package.udi.clone(),
         tags: campaign.tags.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stage::{Stage, claim};
+    use credential::Want;
+    use model::product::DynamicRegistration;
+
+    /// Issue 4: a device is told on the connection that it has, and once: who comes back meanwhile
+    /// has its turn again only when the upgrade reached it on neither connection.
+    #[tokio::test]
+    async fn who_comes_back_meanwhile_is_told_once() {
+        let stage = Stage::set().await;
+        let (product, _) = stage.product(DynamicRegistration::Off).await;
+        let (device, secret) = stage.device(&product, "dev000").await;
+        let online = async || {
+            let claim = claim(&device.key, &secret, Want::DeviceSecret);
+            stage.hub.device_admit(claim, 0).await.unwrap()
+        };
+        let (former, now) = (online().await, online().await);
+        let id = &former.iot_id;
+        let missed = |pacer: &Pacer| pacer.missed(id, former.id, now.id);
+
+        let pacer = Pacer::default();
+        assert!(!missed(&pacer), "it has said nothing yet");
+        pacer.reports(&former);
+        assert!(!missed(&pacer), "it has said nothing there yet");
+        pacer.reports(&now);
+        assert!(missed(&pacer));
+        assert!(!pacer.missed(id, now.id, now.id));
+        pacer.hands(&former);
+        assert!(missed(&pacer), "nobody reads that any more");
+        pacer.hands(&now);
+        assert!(!missed(&pacer));
+
+        let pacer = Pacer::default();
+        pacer.hands(&former);
+        pacer.reports(&now);
+        assert!(!missed(&pacer), "it was looked at when it said so");
     }
 }

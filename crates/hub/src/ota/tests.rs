@@ -129,7 +129,9 @@ impl Fleet {
     }
 }
 
-use TaskState::{Away, Canceled, Confirm, Failed, InProgress, Notified, Succeeded, Waiting};
+use TaskState::{
+    Away, Canceled, Confirm, Failed, InProgress, Notified, Queued, Succeeded, Waiting,
+};
 
 /// [AL-4.1] [AL-4.2] Told when it is there, told again when it reports as it was, and successful by
 /// the reported version alone.
@@ -789,6 +791,34 @@ async fn a_device_asks_and_fetches_over_mqtt() {
     let stranger = fleet.online(1).await;
     let not_its = piece(&stranger, Some(package.number), 0, 8).await;
     assert!(matches!(not_its, Err(PieceError::NoSuchFile)));
+}
+
+/// [AL-4.1] A device whose turn comes again, with the upgrade in its hands, goes on fetching.
+#[tokio::test]
+async fn a_device_that_waits_for_its_turn_again_fetches_on() {
+    let fleet = Fleet::of(1).await;
+    let session = fleet.online(0).await;
+    let hub = &fleet.stage.hub;
+    let package = fleet.package("2.0").await;
+    let mut new = fleet.campaign(&package, CampaignKind::Static);
+    new.over_mqtt = true;
+    new.retry = Some(Retry {
+        minutes: 0,
+        times: 1,
+    });
+    let campaign = fleet.begin(new).await;
+    fleet.walk().await;
+    let piece = async || {
+        let stream = Some(package.number);
+        let piece = hub.firmware_piece(&session, stream, Some(1), None, (0, 8));
+        piece.await.map(|piece| piece.bytes)
+    };
+    assert_eq!(piece().await.unwrap(), "firmware");
+    fleet.is_at(&session, -1).await;
+    assert_eq!(fleet.counts(&campaign).await, [(Queued, 1)]);
+    assert!(matches!(piece().await, Err(PieceError::NoSuchFile)));
+    hub.firmware_hands(&session);
+    assert_eq!(piece().await.unwrap(), "firmware");
 }
 
 /// What another hub finds in the catalog is enough to go on, and nobody is told twice.
