@@ -69,8 +69,13 @@ pub(crate) fn hand_out(
         }
         return tell(reason, 0);
     }
-    // What a device says is for us in the first place: it is answered first.
-    let at_once = book.is_none() && !answer.tells_of_others;
+    // It is answered first, unless that has to wait for what becomes of it: a client that hears
+    // itself may take an answer for granted as the next packet.
+    let known = !answer.tells_of_others
+        || message
+            .as_ref()
+            .is_some_and(|message| !message.retain && receivers.some_for(message, seat));
+    let at_once = book.is_none() && known;
     if at_once {
         tell(ReasonCode::Success, 0);
     }

@@ -418,6 +418,14 @@ impl Seat {
         state.has_place(message.weight())
     }
 
+    /// Whether a message of its own client comes back to it.
+    pub(crate) fn hears_itself(&self, message: &Message) -> bool {
+        let state = self.lock();
+        let wanted =
+            |own: &Subscription| !own.options.no_local && own.filter.matches(&message.topic);
+        state.mqtt.subscriptions().iter().any(wanted)
+    }
+
     /// Tells the connection at this seat to end; false when it is another one, or none.
     pub(crate) fn close(&self, session: Option<SessionId>, closing: Closing) -> bool {
         let mut state = self.lock();

@@ -1,7 +1,7 @@
 //! Packets that are none (§1.5, §2, §4.8).
 
 use crate::VERSIONS;
-use tests::raw::{Case, Message, V311};
+use tests::raw::{Case, Message, V311, kind};
 
 /// [MQTT-2.2.2-1] [MQTT-2.2.2-2] [MQTT-3.6.1-1] [MQTT-3.8.1-1] [MQTT-3.10.1-1] [MQTT-3.14.1-1]
 /// Every value of the reserved bits but the right one.
@@ -55,6 +55,29 @@ fn packets_of_no_kind_or_of_servers_end_the_connection() {
         ] {
             let mut client = case.client("bad");
             client.send(bytes);
+            client.closed();
+        }
+    }
+}
+
+/// [MQTT-4.8.0-1] [MQTT-4.3.2-1] [MQTT-4.3.3-1] QoS 1 is answered with PUBACK, QoS 2 with PUBREC.
+#[test]
+fn an_answer_of_the_wrong_kind_ends_the_connection() {
+    for version in VERSIONS {
+        let case = Case::new(version);
+        let topic = case.topic("t");
+        let mut sender = case.client("sender");
+        for (qos, answer) in [
+            (1, kind::PUBREC),
+            (1, kind::PUBCOMP),
+            (2, kind::PUBACK),
+            (2, kind::PUBCOMP),
+        ] {
+            let mut client = case.client("bad");
+            client.subscribe(&[(&topic, qos)]);
+            sender.publish(&Message::new(&topic, "x").qos(qos));
+            let id = client.take().id.unwrap();
+            client.acknowledge(answer, id);
             client.closed();
         }
     }

@@ -135,6 +135,28 @@ fn acknowledgements_may_leave_out_what_says_nothing() {
     }
 }
 
+/// [MQTT-4.3.2-4] [MQTT-4.3.3-8] A client that hears itself has its answer first, as clients that
+/// read one packet after the other expect.
+#[test]
+fn a_client_that_hears_itself_is_answered_first() {
+    let case = case();
+    let topic = case.topic("t");
+    let mut client = case.client("client");
+    client.subscribe(&[(&topic, 2)]);
+    for (qos, answer) in [(1, kind::PUBACK), (2, kind::PUBREC)] {
+        let id = client.send_publish(&Message::new(&topic, "x").qos(qos));
+        let next = client.packet();
+        let first =
+            matches!(next, Some(Packet::Ack { kind, id: of, .. }) if (kind, of) == (answer, id));
+        assert!(first, "{next:?}");
+        if qos == 2 {
+            client.acknowledge(kind::PUBREL, id);
+            client.acknowledged(kind::PUBCOMP, id);
+        }
+        assert_eq!(client.message().text(), "x");
+    }
+}
+
 /// [MQTT-4.5.0-1] [MQTT-4.5.0-2] Every subscriber gets its own copy, the sender among them.
 #[test]
 fn a_message_reaches_all_who_subscribed() {

@@ -71,6 +71,16 @@ impl Receivers {
     pub(crate) fn last_for(&self, message: &Message) -> bool {
         message.qos > QoS::AtMostOnce && self.all().any(|seat| seat.is_durable())
     }
+
+    /// Whether somebody hears the message that `from` has published, be it `from` alone.
+    pub(crate) fn some_for(&self, message: &Message, from: &Arc<Seat>) -> bool {
+        let own = |seat: &Arc<Seat>| Arc::ptr_eq(seat, from);
+        match &self.seats[..] {
+            [] => false,
+            [only] if own(only) => from.hears_itself(message),
+            _ => true,
+        }
+    }
 }
 
 impl Router {

@@ -327,8 +327,7 @@ impl Session {
             }
             Packet::PubAck(ack) => {
                 let limits = &self.limits;
-                self.outgoing
-                    .acknowledged(ack.packet_id, link.version, limits, out);
+                self.outgoing.acknowledged(ack.packet_id, limits, out);
                 self.pump(now, out);
             }
             Packet::PubRec(ack) => {
@@ -339,8 +338,7 @@ impl Session {
             }
             Packet::PubComp(ack) => {
                 let limits = &self.limits;
-                self.outgoing
-                    .completed(ack.packet_id, link.version, limits, out);
+                self.outgoing.completed(ack.packet_id, limits, out);
                 self.pump(now, out);
             }
             Packet::Subscribe(subscribe) => out.push(Effect::Subscribe(subscribe)),

@@ -8,9 +8,9 @@ use bytestring::ByteString;
 
 use super::text::{Text, TextError, string_traits};
 
-/// Deepest topic filter we take, in levels. The standard sets no bound; without one a filter of 65,535 bytes would be
-/// a tree 65,536 deep.
-pub const MAX_LEVELS: usize = 128;
+/// Deepest topic filter we take, in levels: as deep as mosquitto takes them, with 200 slashes. The standard sets no
+/// bound; without one a filter of 65,535 bytes would be a tree 65,536 deep.
+pub const MAX_LEVELS: usize = 201;
 
 /// Why a string is no topic name or no topic filter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

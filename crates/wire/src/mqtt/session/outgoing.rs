@@ -445,19 +445,13 @@ impl Outgoing {
     }
 
     /// PUBACK. One for nothing in flight may be late and is ignored.
-    pub(super) fn acknowledged(
-        &mut self,
-        id: PacketId,
-        version: Version,
-        limits: &Limits,
-        out: &mut Vec<Effect>,
-    ) {
+    pub(super) fn acknowledged(&mut self, id: PacketId, limits: &Limits, out: &mut Vec<Effect>) {
         let Some(at) = self.find(id) else { return };
         match &self.slots[at].state {
             State::Published(delivery) if delivery.qos == QoS::AtLeastOnce => {
                 self.remove(at, limits, out);
             }
-            _ => mismatch(version, out),
+            _ => mismatch(out),
         }
     }
 
@@ -482,7 +476,7 @@ impl Outgoing {
         let slot = &mut self.slots[at];
         match &slot.state {
             State::Published(delivery) if delivery.qos != QoS::ExactlyOnce => {
-                mismatch(version, out);
+                mismatch(out);
             }
             _ if reason.is_error() => self.remove(at, limits, out),
             _ => {
@@ -499,17 +493,11 @@ impl Outgoing {
     }
 
     /// PUBCOMP. One for nothing in flight may be late and is ignored.
-    pub(super) fn completed(
-        &mut self,
-        id: PacketId,
-        version: Version,
-        limits: &Limits,
-        out: &mut Vec<Effect>,
-    ) {
+    pub(super) fn completed(&mut self, id: PacketId, limits: &Limits, out: &mut Vec<Effect>) {
         let Some(at) = self.find(id) else { return };
         match self.slots[at].state {
             State::Released => self.remove(at, limits, out),
-            State::Published(_) => mismatch(version, out),
+            State::Published(_) => mismatch(out),
         }
     }
 }
@@ -536,9 +524,7 @@ fn done(id: PacketId, limits: &Limits, out: &mut Vec<Effect>) {
     }
 }
 
-/// An answer of the wrong kind: a protocol error in MQTT 5, ignored in 3.x.
-fn mismatch(version: Version, out: &mut Vec<Effect>) {
-    if version.is_v5() {
-        out.push(Effect::Close(ReasonCode::ProtocolError));
-    }
+/// An answer of the wrong kind to what is in flight breaks the protocol [MQTT-4.8.0-1].
+fn mismatch(out: &mut Vec<Effect>) {
+    out.push(Effect::Close(ReasonCode::ProtocolError));
 }
