@@ -16,7 +16,7 @@ use judge::Verdict;
 use model::{
     account::{AccessKey, AuditEntry, Caller, Resource},
     error::{CallerError, Fault},
-    id::{AccessKeyId, AccountId, Time},
+    id::{AccessKeyId, AccountId, Position, Time},
     port::{Burnt, SecretId},
 };
 
@@ -64,6 +64,20 @@ pub struct CallerClaim {
     pub action: String,
 }
 
+/// A caller that is proven, while the nonce of its call may not be on disk yet.
+pub struct Admitted {
+    caller: Caller,
+    action: String,
+    mark: Position,
+}
+
+impl Admitted {
+    /// Who.
+    pub fn caller(&self) -> &Caller {
+        &self.caller
+    }
+}
+
 /// A secret that is shown once.
 pub struct NewAccessKey {
     /// The row.
@@ -80,6 +94,17 @@ impl Hub {
     /// # Errors
     /// `CallerError`, never `NotAllowed`.
     pub async fn caller_admit(&self, claim: CallerClaim) -> Result<Caller, CallerError> {
+        let admitted = self.caller_admit_ahead(claim).await?;
+        self.caller_settled(&admitted).await?;
+        Ok(admitted.caller)
+    }
+
+    /// As `caller_admit`, without a wait for the disk: nothing may be changed and nothing answered
+    /// before `caller_settled` has returned, else the same call could be sent again after a crash.
+    ///
+    /// # Errors
+    /// As `caller_admit`.
+    pub async fn caller_admit_ahead(&self, claim: CallerClaim) -> Result<Admitted, CallerError> {
         let result = self.caller_prove(&claim).await;
         if let Err(error) = &result {
             if let CallerError::Fault(fault) = error {
@@ -96,7 +121,30 @@ impl Hub {
             })
             .await;
         }
-        result
+        let (caller, mark) = result?;
+        Ok(Admitted {
+            caller,
+            action: claim.action,
+            mark,
+        })
+    }
+
+    /// Returns when the nonce of the call is on disk.
+    ///
+    /// # Errors
+    /// Engine trouble; the caller is to be refused then.
+    pub async fn caller_settled(&self, admitted: &Admitted) -> Result<(), CallerError> {
+        let settled = self.ports.nonces.settled(admitted.mark, self.now()).await;
+        let Err(fault) = settled else {
+            return Ok(());
+        };
+        let caller = &admitted.caller;
+        tracing::error!(%fault, who = %caller.account, "the nonce of a call could not be kept");
+        let mut entry = self.audit_entry(caller, &admitted.action, "*");
+        let error = CallerError::Fault(fault);
+        outcome(&error).clone_into(&mut entry.outcome);
+        self.audit_failure(entry).await;
+        Err(error)
     }
 
     /// The owner of the data folder, who came through its socket; acts for the first account.
@@ -129,10 +177,11 @@ impl Hub {
         changing: bool,
     ) -> Result<Permit, CallerError> {
         let verdict = self.caller_verdict(caller, action, resource).await?;
-        let mut entry = self.audit_entry(caller, action, &judge::path(resource));
+        let entry = || self.audit_entry(caller, action, &judge::path(resource));
         match verdict {
             Verdict::Allowed => {}
             Verdict::Denied | Verdict::Silent => {
+                let mut entry = entry();
                 entry.outcome = "NotAllowed".to_owned();
                 self.audit_failure(entry).await;
                 return Err(CallerError::NotAllowed(format!(
@@ -142,7 +191,7 @@ impl Hub {
             }
         }
         if changing {
-            self.audit_note(entry).await?;
+            self.audit_note(entry()).await?;
         }
         Ok(Permit {
             caller: caller.clone(),
@@ -184,7 +233,7 @@ impl Hub {
         Ok(ask(&self.policies_of(&caller.account, user).await?))
     }
 
-    async fn caller_prove(&self, claim: &CallerClaim) -> Result<Caller, CallerError> {
+    async fn caller_prove(&self, claim: &CallerClaim) -> Result<(Caller, Position), CallerError> {
         let Some(known) = self.caller_known(&claim.key).await? else {
             let _ = claim.evidence.check(&self.vault.decoy()?);
             return Err(CallerError::UnknownKey);
@@ -213,24 +262,27 @@ impl Hub {
         if !right {
             return Err(CallerError::BadSignature);
         }
+        let mut mark = Position(0);
         if let Some(nonce) = &claim.nonce {
             // As long as the signed time is within the window, the request could come again.
             let until = claim.at.unwrap_or(now.plus(window)).plus(window + 1);
             // A digest, since callers choose the length of their nonces.
             let token = Hash::Sha256.hex(nonce.as_bytes());
             let nonces = &self.ports.nonces;
-            match nonces.burn(&token, claim.key.as_str(), now, until).await? {
-                Burnt::New => {}
-                Burnt::Seen => return Err(CallerError::Replayed),
+            let owner = claim.key.as_str();
+            match nonces.burn_ahead(&token, owner, now, until).await? {
+                (Burnt::New, at) => mark = at,
+                (Burnt::Seen, _) => return Err(CallerError::Replayed),
             }
         }
-        Ok(Caller {
+        let caller = Caller {
             account: account.id.clone(),
             operator: account.operator,
             user: known.user.clone(),
             key: Some(claim.key.clone()),
             address: claim.peer.address.to_string(),
-        })
+        };
+        Ok((caller, mark))
     }
 }
 

@@ -1,14 +1,20 @@
 //! Documents of the catalog as values: JSON on the way in and out.
 
 use crate::Hub;
+use bytes::Bytes;
 use model::{
     error::Fault,
     port::{Change, Entry, Expect, Put},
 };
+use parking_lot::Mutex;
 use serde::{Serialize, de::DeserializeOwned};
+use std::{collections::HashMap, sync::Arc};
 
 /// Entries that are listed at once.
 const PAGE: usize = 500;
+
+/// Documents of one kind that are remembered as they were understood.
+const READINGS: usize = 1 << 14;
 
 /// How often a change is tried again when another one came first.
 pub(crate) const TRIES: u32 = 32;
@@ -23,6 +29,42 @@ impl<T> Document<T> {
     /// What must hold for a change that rests on this reading.
     pub(crate) fn expect(&self) -> Expect {
         Expect::Version(self.version)
+    }
+}
+
+/// What documents of a kind said when they were read lately, so that one that every call reads is
+/// not taken apart each time. Nothing can be out of date here: a reading counts only for the very
+/// bytes that it is of, which the engine is asked for every time.
+pub(crate) struct Readings<T>(Mutex<HashMap<String, Reading<T>>>);
+
+/// A document's bytes, and what they say.
+type Reading<T> = (Bytes, Arc<T>);
+
+impl<T> Default for Readings<T> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+impl<T: Clone + DeserializeOwned> Readings<T> {
+    fn read(&self, kind: &'static str, entry: Entry) -> Result<Document<T>, Fault> {
+        let version = entry.version;
+        let known = match self.0.lock().get(&entry.key) {
+            Some((bytes, value)) if *bytes == entry.value => Some(value.clone()),
+            _ => None,
+        };
+        if let Some(value) = known {
+            let value = T::clone(&value);
+            return Ok(Document { value, version });
+        }
+        let found: Document<T> = read(kind, &entry)?;
+        let mut readings = self.0.lock();
+        if readings.len() >= READINGS {
+            readings.clear();
+        }
+        let reading = (entry.value, Arc::new(found.value.clone()));
+        readings.insert(entry.key, reading);
+        Ok(found)
     }
 }
 
@@ -62,6 +104,17 @@ impl Hub {
     ) -> Result<Option<Document<T>>, Fault> {
         let entry = self.ports.catalog.get(kind, key).await?;
         entry.map(|entry| read(kind, &entry)).transpose()
+    }
+
+    /// As `document`, of a kind of which most calls read one.
+    pub(crate) async fn document_again<T: Clone + DeserializeOwned>(
+        &self,
+        readings: &Readings<T>,
+        kind: &'static str,
+        key: &str,
+    ) -> Result<Option<Document<T>>, Fault> {
+        let entry = self.ports.catalog.get(kind, key).await?;
+        entry.map(|entry| readings.read(kind, entry)).transpose()
     }
 
     /// Changes a document as often as needed for the change to be of what it is; gives back what
@@ -129,4 +182,40 @@ fn read<T: DeserializeOwned>(kind: &'static str, entry: &Entry) -> Result<Docume
         value,
         version: entry.version,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(readings: &Readings<u32>, key: &str, text: &str, version: u64) -> (u32, u64) {
+        let entry = Entry {
+            key: key.into(),
+            value: text.to_owned().into(),
+            version,
+        };
+        let found = readings.read("number", entry).unwrap();
+        (found.value, found.version)
+    }
+
+    /// A document is understood anew when its bytes are others, whatever its version says: another
+    /// node may have written it, or an import.
+    #[test]
+    fn a_reading_counts_for_the_bytes_that_it_is_of() {
+        let readings = Readings::default();
+        assert_eq!(said(&readings, "a", "1", 1), (1, 1));
+        assert_eq!(said(&readings, "a", "2", 1), (2, 1));
+        assert_eq!(said(&readings, "a", "2", 3), (2, 3));
+        assert_eq!(said(&readings, "b", "1", 1), (1, 1));
+        for number in 0..3 * READINGS {
+            said(&readings, &number.to_string(), "7", 1);
+            assert!(readings.0.lock().len() <= READINGS);
+        }
+        let wrong = Entry {
+            key: "a".into(),
+            value: "no number".into(),
+            version: 1,
+        };
+        assert!(readings.read("number", wrong).is_err());
+    }
 }

@@ -34,6 +34,7 @@ pub use row::{Origin, Row, State, StateFilter};
 pub use setting::{Change, Codes, Licence, OnRepeat, Setting};
 pub use shake::{Greeting, Shaken, Shows};
 
+use crate::document::Readings;
 use model::{error::Fault, id::Time};
 use parking_lot::Mutex;
 use std::{
@@ -55,6 +56,8 @@ pub(crate) struct Desk {
     /// The server's token, where it has one.
     keeper: OnceLock<Arc<dyn Keeper>>,
     recent: Mutex<HashMap<Id, Recent>>,
+    settings: Readings<Setting>,
+    rows: Readings<Row>,
 }
 
 /// What was lately asked about one identity.

@@ -333,6 +333,24 @@ pub trait Nonces: Send + Sync {
     async fn take(&self, token: &str, owner: &str, now: Time) -> Result<Taken, Fault>;
     /// Marks `token` of `owner` as seen until `until`; of two racing calls one sees `New`.
     async fn burn(&self, token: &str, owner: &str, now: Time, until: Time) -> Result<Burnt, Fault>;
+    /// As `burn`, and returns before the mark is on disk: until `settled` has returned `Ok`, nobody
+    /// may be told of what rests on it, and nothing be changed. An engine whose marks do not go to
+    /// disk in the order in which they are made waits here.
+    async fn burn_ahead(
+        &self,
+        token: &str,
+        owner: &str,
+        now: Time,
+        until: Time,
+    ) -> Result<(Burnt, Position), Fault> {
+        let burnt = self.burn(token, owner, now, until).await?;
+        Ok((burnt, Position(0)))
+    }
+    /// Returns when a mark of `burn_ahead` is on disk. Whoever made another mark after it, and
+    /// waited for that, finds it there.
+    async fn settled(&self, _mark: Position, _now: Time) -> Result<(), Fault> {
+        Ok(())
+    }
 }
 
 /// Commands that wait for a device or for its answer.

@@ -467,6 +467,20 @@ impl Nonces for Tokens {
     }
 
     async fn burn(&self, token: &str, owner: &str, now: Time, until: Time) -> Result<Burnt, Fault> {
+        let (burnt, mark) = self.burn_ahead(token, owner, now, until).await?;
+        if burnt == Burnt::New {
+            self.settled(mark, now).await?;
+        }
+        Ok(burnt)
+    }
+
+    async fn burn_ahead(
+        &self,
+        token: &str,
+        owner: &str,
+        now: Time,
+        until: Time,
+    ) -> Result<(Burnt, Position), Fault> {
         let record = Record {
             what: What::Burnt,
             until,
@@ -474,19 +488,22 @@ impl Nonces for Tokens {
             token,
         };
         let (print, bytes) = (self.print(owner, token), record.bytes());
-        let noted = {
-            let mut state = self.state.lock();
-            self.ready(&mut state, now)?;
-            if let Some(seen) = state.burnt.end(print)
-                && seen >= now
-            {
-                return Ok(Burnt::Seen);
-            }
-            state.burnt.put(print, until);
-            self.note(&mut state, until, bytes, now)
-        };
-        self.settle(noted, now).await?;
-        Ok(Burnt::New)
+        let mut state = self.state.lock();
+        self.ready(&mut state, now)?;
+        if let Some(seen) = state.burnt.end(print)
+            && seen >= now
+        {
+            return Ok((Burnt::Seen, Position(0)));
+        }
+        state.burnt.put(print, until);
+        let position = self.log.append(bytes);
+        state.grow(position, until, self.chunk);
+        Ok((Burnt::New, position))
+    }
+
+    async fn settled(&self, mark: Position, now: Time) -> Result<(), Fault> {
+        let old = self.state.lock().old(now, self.chunk).is_some();
+        self.settle((mark, old), now).await
     }
 }
 

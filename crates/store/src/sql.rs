@@ -8,6 +8,7 @@ mod audit;
 mod catalog;
 mod command;
 mod device;
+mod entries;
 mod recent;
 mod schema;
 mod secret;
@@ -20,6 +21,7 @@ use crate::{
     queue::Queue,
     sightings::Sightings,
 };
+use entries::Entries;
 use model::error::Fault;
 use parking_lot::Mutex;
 use recent::{Recent, Voids};
@@ -54,6 +56,7 @@ pub(crate) struct Sql {
     slow_turns: Arc<Semaphore>,
     writer: Option<JoinHandle<()>>,
     recent: Arc<Recent>,
+    entries: Arc<Entries>,
     sightings: Sightings,
     tokens: Arc<Tokens>,
     home: Arc<Home>,
@@ -110,9 +113,14 @@ impl Sql {
         let tokens = Arc::new(Tokens::open(home, options)?);
         let queue = Arc::new(Queue::new(options.write_queue));
         let recent = Arc::new(Recent::default());
+        let entries = Arc::new(Entries::default());
         let thread = std::thread::Builder::new().name("registry".into()).spawn({
-            let (queue, recent) = (queue.clone(), recent.clone());
-            move || write_all(&writer, &queue, &recent)
+            let queue = queue.clone();
+            let kept = Kept {
+                recent: recent.clone(),
+                entries: entries.clone(),
+            };
+            move || write_all(&writer, &queue, &kept)
         });
         Ok(Self {
             queue,
@@ -121,6 +129,7 @@ impl Sql {
             slow_turns: Arc::new(Semaphore::new(SLOW_READERS)),
             writer: Some(thread.map_err(|e| of_io("starting the writer of", &path, &e))?),
             recent,
+            entries,
             sightings,
             tokens,
             home: home.clone(),
@@ -230,20 +239,42 @@ impl Drop for Sql {
     }
 }
 
+/// Copies of rows, for readers.
+struct Kept {
+    recent: Arc<Recent>,
+    entries: Arc<Entries>,
+}
+
+impl Kept {
+    /// Removes what writes may have changed.
+    fn void(&self, voids: &[Voids]) {
+        self.recent.void(voids);
+        if voids.iter().any(|voids| matches!(voids, Voids::All)) {
+            self.entries.void_all();
+            return;
+        }
+        let entries = voids.iter().filter_map(|voids| match voids {
+            Voids::Entries(keys) => Some(keys),
+            Voids::Nothing | Voids::Device(_) | Voids::All => None,
+        });
+        self.entries.void(entries.flatten());
+    }
+}
+
 /// The writer's thread: takes all that waits, and commits it together.
-fn write_all(connection: &Connection, queue: &Queue<Job>, recent: &Recent) {
+fn write_all(connection: &Connection, queue: &Queue<Job>, kept: &Kept) {
     let mut waiting = Vec::new();
     while let Some(weight) = queue.take(&mut waiting) {
         let mut jobs = waiting.drain(..).map(|(_, job)| job).peekable();
         while jobs.peek().is_some() {
-            write_group(connection, &mut jobs, recent);
+            write_group(connection, &mut jobs, kept);
         }
         drop(jobs);
         queue.free(weight);
     }
 }
 
-fn write_group(connection: &Connection, jobs: &mut impl Iterator<Item = Job>, recent: &Recent) {
+fn write_group(connection: &Connection, jobs: &mut impl Iterator<Item = Job>, kept: &Kept) {
     let run = |sql: &str| -> Result<(), Fault> {
         let mut statement = connection.prepare_cached(sql).map_err(|e| of_sql(&e))?;
         statement.execute([]).map_err(|e| of_sql(&e))?;
@@ -286,7 +317,7 @@ fn write_group(connection: &Connection, jobs: &mut impl Iterator<Item = Job>, re
     if let Err(fault) = &result {
         tracing::error!(%fault, writes = answers.len(), "the registry could not be written");
     }
-    recent.void(&voids);
+    kept.void(&voids);
     for answer in answers {
         answer(result.clone());
     }

@@ -16,7 +16,7 @@ use crate::{
         gateway::{self, GatewayError},
         id2,
     },
-    iot::{self, Action, Ask, Params, Service},
+    iot::{self, Action, Ask, Effect, Params, Service},
 };
 use axum::{
     body::{Bytes, to_bytes},
@@ -25,7 +25,7 @@ use axum::{
     response::Response,
 };
 use hub::{Hub, account::CallerClaim, edge::Peer};
-use model::account::AuditEntry;
+use model::account::{AuditEntry, Caller};
 use serde_json::{Map, Value};
 use std::time::Duration;
 use uuid::Uuid;
@@ -54,7 +54,7 @@ pub(crate) async fn open(
     };
     let (format, request) = request::read(&arrived);
     let request = body.as_ref().map_err(Clone::clone).and(request);
-    let id = Uuid::new_v4().to_string().to_uppercase();
+    let id = format!("{:X}", Uuid::new_v4().as_hyphenated());
     let mut root = "Error".to_owned();
     let named = request.as_ref().ok().and_then(|r| known(r).ok());
     let acted = act(&hub, &parts, &arrived, request).await;
@@ -83,7 +83,7 @@ pub(crate) async fn open(
 
 /// Answers a method that is neither GET nor POST; clients want a body even then.
 pub(crate) async fn method() -> Response {
-    let id = Uuid::new_v4().to_string().to_uppercase();
+    let id = format!("{:X}", Uuid::new_v4().as_hyphenated());
     let error = GatewayError::Method;
     let tree = render::refused(&id, "", &error);
     render::response(request::Format::Json, error.status(), &id, "Error", &tree)
@@ -180,8 +180,8 @@ async fn call(
     action: &'static Action,
     proof: Proof,
 ) -> iot::Answer {
-    let caller = hub
-        .caller_admit(CallerClaim {
+    let admitted = hub
+        .caller_admit_ahead(CallerClaim {
             key: proof.key,
             evidence: proof.evidence,
             at: Some(proof.at),
@@ -191,8 +191,33 @@ async fn call(
         })
         .await
         .map_err(|error| gateway::caller(&error, &proof.text))?;
+    let settled = async || {
+        let settled = hub.caller_settled(&admitted).await;
+        settled.map_err(|error| gateway::caller(&error, &proof.text))
+    };
+    // Whoever only reads need not wait before it does, and mostly need not wait at all: what it
+    // writes down itself comes to the disk behind the nonce.
+    let reads = action.effect == Effect::Reads;
+    if !reads {
+        settled().await?;
+    }
+    let answer = match proof.token {
+        true => Err(GatewayError::TokenMismatch.into()),
+        false => act_for(hub, request, action, admitted.caller()).await,
+    };
+    if reads {
+        settled().await?;
+    }
+    answer
+}
+
+async fn act_for(
+    hub: &Hub,
+    request: &Request,
+    action: &'static Action,
+    caller: &Caller,
+) -> iot::Answer {
     let params = match Params::read(action, &request.pairs) {
-        _ if proof.token => Err(GatewayError::TokenMismatch),
         // These tell it with a number, too.
         Err(error) if action.service == Service::Id2 => {
             return Err(id2::bad_request(error.message()).into());
@@ -205,7 +230,7 @@ async fn call(
     let region = request.find("RegionId").unwrap_or("local");
     let ask = Ask {
         hub,
-        caller: &caller,
+        caller,
         action,
         params,
         region,

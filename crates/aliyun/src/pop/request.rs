@@ -16,6 +16,8 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 /// Parameters of one request: ten thousand names with nicknames, and some to spare.
 const PARAMETERS_MOST: usize = 24_000;
+/// So many parameters are a few.
+const FEW: usize = 32;
 /// Bytes of a parameter's name.
 const NAME_MOST: usize = 256;
 /// Bytes of a parameter's value; thing models are the long ones.
@@ -169,14 +171,20 @@ fn pairs(arrived: &Arrived<'_>) -> Result<(Vec<(String, String)>, usize), Gatewa
             .map_err(|_| GatewayError::Unreadable("the body is not text"))?;
         decode(body, &mut pairs)?;
     }
-    let mut names = HashSet::with_capacity(pairs.len());
-    for (name, value) in &pairs {
+    // Comparing a few with each other takes less than a table of them.
+    let few = pairs.len() <= FEW;
+    let mut names = HashSet::with_capacity(if few { 0 } else { pairs.len() });
+    for (number, (name, value)) in pairs.iter().enumerate() {
         if name.len() > NAME_MOST || value.len() > VALUE_MOST {
             let name = name.chars().take(64).collect();
             let rule = "is too long".into();
             return Err(GatewayError::Invalid { name, rule });
         }
-        if !names.insert(name) {
+        let again = match few {
+            true => pairs[..number].iter().any(|(former, _)| former == name),
+            false => !names.insert(name),
+        };
+        if again {
             let rule = "is given more than once".into();
             let name = name.clone();
             return Err(GatewayError::Invalid { name, rule });
@@ -190,10 +198,8 @@ fn decode(text: &str, pairs: &mut Vec<(String, String)>) -> Result<(), GatewayEr
         if pairs.len() == PARAMETERS_MOST {
             return Err(GatewayError::Unreadable("there are too many parameters"));
         }
-        pairs.extend(
-            query::decode(pair)
-                .map_err(|_| GatewayError::Unreadable("a parameter is not UTF-8"))?,
-        );
+        let read = query::decode_pair(pair);
+        pairs.push(read.map_err(|_| GatewayError::Unreadable("a parameter is not UTF-8"))?);
     }
     Ok(())
 }

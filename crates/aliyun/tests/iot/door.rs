@@ -11,9 +11,15 @@ use credential::{
 };
 use model::{
     account::{Effect, OneOrMany, PolicyDocument, Resource, Statement},
-    id::{PolicyName, UserName},
+    error::Fault,
+    id::{PolicyName, Position, Time, UserName},
+    port::{Burnt, Nonces, Ports, Taken},
 };
 use serde_json::json;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 use tower::ServiceExt as _;
 
 const LIST: [(&str, &str); 2] = [("PageSize", "10"), ("CurrentPage", "1")];
@@ -421,4 +427,88 @@ async fn secrets_are_shown_to_those_who_may_see_them() {
     let pairs = stage.signed(&key.expect("new"), "QueryDeviceByStatus", &inactive);
     let (_, tree) = stage.get(&pairs).await;
     assert_eq!(tree["Total"], 0, "{tree}");
+}
+
+/// Single-use things on a disk that takes nothing for a while.
+struct Stuck {
+    nonces: Arc<dyn Nonces>,
+    stuck: Arc<AtomicBool>,
+}
+
+#[async_trait::async_trait]
+impl Nonces for Stuck {
+    async fn mint(&self, token: &str, owner: &str, now: Time, until: Time) -> Result<(), Fault> {
+        self.nonces.mint(token, owner, now, until).await
+    }
+
+    async fn take(&self, token: &str, owner: &str, now: Time) -> Result<Taken, Fault> {
+        self.nonces.take(token, owner, now).await
+    }
+
+    async fn burn(&self, token: &str, owner: &str, now: Time, until: Time) -> Result<Burnt, Fault> {
+        self.nonces.burn(token, owner, now, until).await
+    }
+
+    async fn burn_ahead(
+        &self,
+        token: &str,
+        owner: &str,
+        now: Time,
+        until: Time,
+    ) -> Result<(Burnt, Position), Fault> {
+        self.nonces.burn_ahead(token, owner, now, until).await
+    }
+
+    async fn settled(&self, mark: Position, now: Time) -> Result<(), Fault> {
+        assert!(mark > Position(0), "a call that was let in has a mark");
+        match self.stuck.load(Ordering::SeqCst) {
+            true => Err(Fault::passing("the disk takes nothing")),
+            false => self.nonces.settled(mark, now).await,
+        }
+    }
+}
+
+/// [AL-7.1] A call whose nonce is not on disk is told nothing when it reads, and does nothing when
+/// it changes; and it cannot be sent again.
+#[tokio::test]
+async fn nothing_is_told_or_done_before_the_nonce_is_on_disk() {
+    let stuck = Arc::new(AtomicBool::new(false));
+    let stage = Stage::set_with(|ports| Ports {
+        nonces: Arc::new(Stuck {
+            nonces: ports.nonces.clone(),
+            stuck: stuck.clone(),
+        }),
+        ..ports
+    })
+    .await;
+    stage.product().await;
+    stuck.store(true, Ordering::SeqCst);
+    let read = stage.signed(&stage.key, "QueryProductList", &LIST);
+    let (status, tree) = stage.get(&read).await;
+    assert_eq!(status, 503, "{tree}");
+    assert!(!tree.to_string().contains("Lamp"), "{tree}");
+    let params = [
+        ("ProductName", "Never"),
+        ("NodeType", "0"),
+        ("DataFormat", "1"),
+        ("AliyunCommodityCode", "iothub_senior"),
+    ];
+    let (status, tree) = stage.call("CreateProduct", &params).await;
+    assert_eq!(status, 503, "{tree}");
+    let caller = stage.hub.caller_local("local").await.expect("the account");
+    let permit = stage
+        .hub
+        .caller_allow(&caller, "muster:ReadAudit", &Resource::Any, false)
+        .await
+        .expect("it may");
+    let lines = stage.hub.audit_page(&permit, 0, 1000).await;
+    let line = lines.expect("they are read").pop().expect("there is one");
+    let told = (line.entry.action.as_str(), line.entry.outcome.as_str());
+    assert_eq!(told, ("iot:CreateProduct", "Fault"));
+    stuck.store(false, Ordering::SeqCst);
+    let (_, tree) = stage.get(&read).await;
+    assert_eq!(tree["Code"], "SignatureNonceUsed", "{tree}");
+    let tree = stage.ok("QueryProductList", &LIST).await;
+    let told = tree.to_string();
+    assert!(told.contains("Lamp") && !told.contains("Never"), "{tree}");
 }

@@ -99,12 +99,17 @@ pub(crate) const PEER: Peer = Peer {
 
 impl Stage {
     pub(crate) async fn set() -> Self {
+        Self::set_with(|ports| ports).await
+    }
+
+    /// With ports that are changed before the hub stands on them.
+    pub(crate) async fn set_with(change: impl FnOnce(Ports) -> Ports) -> Self {
         let folder = TempDir::new().expect("a folder");
         let options = Options::of(NodeId::parse("stage").expect("it is good"));
         let store = Store::open(folder.path(), &options).expect("the engine opens");
         let clock = Arc::new(HandClock(AtomicI64::new(START)));
         let (bus, words) = Heard::bus(NodeId::parse("stage").expect("it is good"));
-        let ports = Ports {
+        let ports = change(Ports {
             catalog: store.catalog,
             devices: store.devices,
             secrets: store.secrets,
@@ -119,7 +124,7 @@ impl Stage {
             blobs: store.blobs,
             clock: clock.clone(),
             random: Arc::new(Counted(AtomicU64::new(1))),
-        };
+        });
         let limits = Limits {
             call_wait: 60_000,
             ..Limits::default()

@@ -50,13 +50,24 @@ pub fn decode(text: &str) -> Result<Vec<(String, String)>, QueryError> {
         if pairs.len() == PAIRS_MAX {
             return Err(QueryError::TooManyPairs);
         }
-        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        pairs.push((decode_one(name)?, decode_one(value)?));
+        pairs.push(decode_pair(pair)?);
     }
     Ok(pairs)
 }
 
+/// As [`decode`], of what stands between two `&`.
+///
+/// # Errors
+/// [`QueryError::NotUtf8`].
+pub fn decode_pair(pair: &str) -> Result<(String, String), QueryError> {
+    let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+    Ok((decode_one(name)?, decode_one(value)?))
+}
+
 fn decode_one(text: &str) -> Result<String, QueryError> {
+    if !text.contains(['+', '%']) {
+        return Ok(text.to_string());
+    }
     let text = text.replace('+', " ");
     let text = percent_decode_str(&text)
         .decode_utf8()
@@ -91,6 +102,34 @@ pub fn canonical<K: AsRef<str>, V: AsRef<str>>(pairs: &[(K, V)]) -> String {
     text
 }
 
+/// Appends the canonical form of the pairs but `Signature`, encoded once more, as signature 1.0
+/// covers it.
+pub(super) fn canonical_encoded<K: AsRef<str>, V: AsRef<str>>(pairs: &[(K, V)], text: &mut String) {
+    let mut sorted: Vec<(&str, &str)> = pairs
+        .iter()
+        .map(|(name, value)| (name.as_ref(), value.as_ref()))
+        .filter(|(name, _)| *name != "Signature")
+        .collect();
+    sorted.sort_unstable();
+    let mut part = |between: &str, part: &str| {
+        text.push_str(between);
+        for piece in utf8_percent_encode(part, RESERVED) {
+            // A run of what stays, or one byte encoded.
+            match piece.strip_prefix('%') {
+                Some(digits) => {
+                    text.push_str("%25");
+                    text.push_str(digits);
+                }
+                None => text.push_str(piece),
+            }
+        }
+    };
+    for (number, (name, value)) in sorted.into_iter().enumerate() {
+        part(if number == 0 { "" } else { "%26" }, name);
+        part("%3D", value);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -102,6 +141,25 @@ mod tests {
             assert_eq!(canonical(&pairs), "a=&b=light%201%2A~%2B%2F");
         }
         assert_eq!(encode("!'() \u{e9}"), "%21%27%28%29%20%C3%A9");
+    }
+
+    #[test]
+    fn encoding_twice_in_one_go_is_encoding_twice() {
+        let pairs = decode("b=%C3%A9%25+~&a=&Signature=x&=%26&c%3D=/*&a=1").unwrap();
+        let signed: Vec<_> = pairs.iter().filter(|(n, _)| n != "Signature").collect();
+        let signed: Vec<_> = signed.iter().map(|(n, v)| (n, v)).collect();
+        for some in 0..=signed.len() {
+            let mut text = String::from("GET&");
+            canonical_encoded(&signed[..some], &mut text);
+            assert_eq!(
+                text,
+                ["GET&", &encode(&canonical(&signed[..some]))].concat()
+            );
+        }
+        let (mut with, mut without) = (String::new(), String::new());
+        canonical_encoded(&pairs, &mut with);
+        canonical_encoded(&signed, &mut without);
+        assert_eq!(with, without);
     }
 
     #[test]

@@ -11,7 +11,6 @@ use crate::{
     evidence::{Evidence, Want},
 };
 use alloc::{
-    format,
     string::{String, ToString},
     vec::Vec,
 };
@@ -21,12 +20,12 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 /// parameters of query and form body together. `Signature` is left out here.
 #[must_use]
 pub fn string_to_sign<K: AsRef<str>, V: AsRef<str>>(method: &str, pairs: &[(K, V)]) -> String {
-    let signed: Vec<(&str, &str)> = pairs
-        .iter()
-        .map(|(name, value)| (name.as_ref(), value.as_ref()))
-        .filter(|(name, _)| *name != "Signature")
-        .collect();
-    format!("{method}&%2F&{}", query::encode(&query::canonical(&signed)))
+    let bytes = |(name, value): &(K, V)| name.as_ref().len() + value.as_ref().len() + 12;
+    let mut text = String::with_capacity(16 + pairs.iter().map(bytes).sum::<usize>());
+    text.push_str(method);
+    text.push_str("&%2F&");
+    query::canonical_encoded(pairs, &mut text);
+    text
 }
 
 /// Signs as a client does: base64 for the parameter `Signature`.

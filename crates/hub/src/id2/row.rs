@@ -303,7 +303,8 @@ impl Hub {
 
     /// The row as it counts: a batch is released or withdrawn as a whole, in its own document.
     async fn id2_row_of(&self, id: &str) -> Result<Option<Document<Row>>, Fault> {
-        let mut found = self.document::<Row>(ROW, id).await?;
+        let rows = &self.id2.rows;
+        let mut found = self.document_again(rows, ROW, id).await?;
         if let Some(found) = &mut found
             && found.value.state == State::Made
             && let Origin::Batch(number) = found.value.origin

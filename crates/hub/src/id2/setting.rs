@@ -324,7 +324,10 @@ impl Hub {
         account: &AccountId,
         product: &ProductKey,
     ) -> Result<Setting, Id2Error> {
-        let found = self.document::<Setting>(SETTING, product.as_str()).await?;
+        let settings = &self.id2.settings;
+        let found = self
+            .document_again(settings, SETTING, product.as_str())
+            .await?;
         let Some(found) = found else {
             return Err(match self.shelf_product(product).await? {
                 Some(product) if product.account != *account => Id2Error::NotOwned,

@@ -492,3 +492,74 @@ async fn a_wrapping_key_is_made_once() {
     assert!(matches!(told, Err(Id2Error::Fault(fault)) if !fault.retry));
     assert!(drawer.keys.lock().is_empty());
 }
+
+/// [ID-7] What is changed of an identity, of its product or by another node counts at the very next
+/// code, however often both were looked at before.
+#[tokio::test]
+async fn a_change_counts_at_the_next_code() {
+    let bench = Bench::set(10).await;
+    let (hub, permit, product) = (bench.hub(), &bench.permit, &bench.product);
+    let node = bench.stage.again(master(1)).await.unwrap();
+    let id = Id::parse(b"21222324252627282900000A").unwrap();
+    let key = SoftKey::new(KeyType::Aes128, &[7; 16]).unwrap();
+    let import = Import {
+        id,
+        kind: KeyType::Aes128,
+        material: Secret::new(vec![7; 16]),
+    };
+    hub.id2_import(permit, product, &[import]).await.unwrap();
+    let verify = async || {
+        bench.stage.clock.move_by(1);
+        let code = stamped(&id, &key, hub.now());
+        let shown = Shown {
+            product,
+            id,
+            code: &code,
+            extra: None,
+        };
+        let first = hub.id2_verify(permit, shown).await;
+        let again = hub.id2_verify(permit, shown).await;
+        assert!(first.is_err() || matches!(again, Err(Id2Error::TimeRepeated)));
+        first
+    };
+    let change = async |hub: &Hub, change: Change| {
+        hub.id2_set(permit, product, &change).await.unwrap();
+    };
+    let of = |codes| Change {
+        codes: Some(codes),
+        ..Change::default()
+    };
+    let on = |on| Change {
+        on: Some(on),
+        ..Change::default()
+    };
+    for hub in [hub, &node] {
+        for _ in 0..3 {
+            verify().await.unwrap();
+        }
+        let moved = hub.id2_move(permit, &id, State::Suspended, None).await;
+        moved.unwrap();
+        assert!(matches!(verify().await, Err(Id2Error::Suspended)));
+        let moved = hub.id2_move(permit, &id, State::Active, None).await;
+        moved.unwrap();
+        verify().await.unwrap();
+        change(hub, of(Codes::Keyed)).await;
+        assert!(matches!(verify().await, Err(Id2Error::BadCode(_))));
+        change(hub, of(Codes::Any)).await;
+        verify().await.unwrap();
+        change(hub, on(false)).await;
+        assert!(matches!(verify().await, Err(Id2Error::LicenceOver)));
+        change(hub, on(true)).await;
+        verify().await.unwrap();
+        let until = async |until| {
+            hub.id2_until(permit, &id, until).await.unwrap();
+        };
+        until(Some(hub.now())).await;
+        assert!(matches!(verify().await, Err(Id2Error::Expired)));
+        until(None).await;
+        verify().await.unwrap();
+    }
+    let moved = node.id2_move(permit, &id, State::Revoked, None).await;
+    moved.unwrap();
+    assert!(matches!(verify().await, Err(Id2Error::Revoked)));
+}

@@ -11,6 +11,7 @@ pub async fn all(make: &dyn Make) {
     a_challenge_is_taken_once_by_its_owner_while_it_is_fresh(make).await;
     a_token_is_new_once_while_it_is_marked(make).await;
     of_many_racing_one_takes_and_one_burns(make).await;
+    a_mark_made_ahead_counts_at_once_and_stays_once_it_is_settled(make).await;
     what_is_done_survives_a_restart(make).await;
 }
 
@@ -84,6 +85,30 @@ pub async fn of_many_racing_one_takes_and_one_burns(make: &dyn Make) {
     .await;
     assert_eq!(results.iter().filter(|(taken, _)| *taken).count(), 1);
     assert_eq!(results.iter().filter(|(_, new)| *new).count(), 1);
+}
+
+/// "Returns before the mark is on disk", and "Returns when a mark of `burn_ahead` is on disk".
+pub async fn a_mark_made_ahead_counts_at_once_and_stays_once_it_is_settled(make: &dyn Make) {
+    let engine = make.fresh().await;
+    let ahead = async |token| {
+        let nonces = &engine.nonces;
+        let burnt = nonces.burn_ahead(token, "a", Time(0), Time(10)).await;
+        burnt.unwrap()
+    };
+    let (burnt, first) = ahead("t").await;
+    assert_eq!(burnt, Burnt::New);
+    assert_eq!(ahead("t").await.0, Burnt::Seen);
+    let burnt = engine.nonces.burn("t", "a", Time(1), Time(10)).await;
+    assert_eq!(burnt.unwrap(), Burnt::Seen);
+    let (_, second) = ahead("u").await;
+    engine.nonces.settled(second, Time(1)).await.unwrap();
+    let engine = make.reopen(engine).await;
+    // What was marked before it is on disk with it.
+    for token in ["t", "u"] {
+        let burnt = engine.nonces.burn(token, "a", Time(2), Time(10)).await;
+        assert_eq!(burnt.unwrap(), Burnt::Seen, "{token}");
+    }
+    engine.nonces.settled(first, Time(2)).await.unwrap();
 }
 
 /// "When a method that changes something returns `Ok`, the change is on disk."

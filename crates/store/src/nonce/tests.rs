@@ -175,3 +175,41 @@ async fn tokens_of_an_older_registry_are_taken_over() {
         (vec![token("c")], vec![token("b")])
     );
 }
+
+/// A mark that is made ahead does not wait, and is not settled while the disk refuses it.
+#[tokio::test]
+async fn a_mark_made_ahead_is_settled_once_it_is_on_disk() {
+    let folder = tempfile::tempdir().unwrap();
+    let tokens = open(folder.path());
+    let blocked = crate::tape::path_of(&folder.path().join(FOLDER), 1);
+    std::fs::create_dir(&blocked).unwrap();
+    let (burnt, mark) = tokens
+        .burn_ahead("t", "a", Time(0), Time(10))
+        .await
+        .unwrap();
+    assert_eq!(burnt, Burnt::New);
+    assert!(tokens.settled(mark, Time(0)).await.unwrap_err().retry);
+    std::fs::remove_dir(&blocked).unwrap();
+    while tokens.log.trouble().is_some() {
+        tokio::task::yield_now().await;
+    }
+    tokens.settled(mark, Time(0)).await.unwrap();
+    let all = open_again(&tokens, folder.path()).await;
+    assert_eq!(all.1, ["t"]);
+}
+
+/// Calls that never wait for their own marks leave no long log behind either.
+#[tokio::test]
+async fn marks_made_ahead_are_forgotten_too() {
+    const LATER: i64 = 10 << 18;
+    let folder = tempfile::tempdir().unwrap();
+    let tokens = open(folder.path());
+    for (from, now) in [(0, 0), (200, LATER)] {
+        for i in from..from + 200 {
+            let (token, until) = (i.to_string(), Time(now + 10));
+            let made = tokens.burn_ahead(&token, "a", Time(now), until).await;
+            tokens.settled(made.unwrap().1, Time(now)).await.unwrap();
+        }
+    }
+    assert!(records(&tokens) < 250, "{}", records(&tokens));
+}

@@ -1,6 +1,6 @@
 //! Documents that people edit.
 
-use super::{Sql, Trouble, int, limit, uint};
+use super::{Sql, Trouble, int, limit, recent::Voids, uint};
 use async_trait::async_trait;
 use bytes::Bytes;
 use model::{
@@ -12,15 +12,18 @@ use rusqlite::{Connection, OptionalExtension, Row};
 #[async_trait]
 impl Catalog for Sql {
     async fn get(&self, kind: &'static str, key: &str) -> Result<Option<Entry>, Fault> {
-        self.read(|c| {
+        let read = |c: &Connection| {
             c.prepare_cached("SELECT key, value, version FROM entry WHERE kind = ? AND key = ?")?
                 .query_row((kind, key), entry)
                 .optional()
-        })
+        };
+        self.entries.find(kind, key, || self.read(read))
     }
 
     async fn put(&self, puts: Vec<Put>) -> Result<Change, Fault> {
-        let done = self.write_unless_refused(move |c| {
+        let keys = puts.iter().map(|put| (put.kind, put.key.clone()));
+        let voids = Voids::Entries(keys.collect());
+        let done = self.write_over_unless_refused(voids, move |c| {
             let mut version = 0;
             for put in &puts {
                 version = change(c, put)?;

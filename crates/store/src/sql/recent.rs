@@ -24,6 +24,8 @@ pub(crate) enum Voids {
     Nothing,
     /// The device's own, and its secret.
     Device(IotId),
+    /// Documents, by kind and key; they are kept in `entries`.
+    Entries(Vec<(&'static str, String)>),
     /// Any.
     All,
 }
@@ -127,14 +129,15 @@ impl Recent {
 
     /// Removes what a write may have changed. To be called between its commit and its answer.
     pub(super) fn void(&self, voids: &[Voids]) {
-        if voids.iter().all(|voids| matches!(voids, Voids::Nothing)) {
+        let none = |voids: &Voids| matches!(voids, Voids::Nothing | Voids::Entries(_));
+        if voids.iter().all(none) {
             return;
         }
         let mut state = self.state.lock();
         state.epoch += 1;
         for voids in voids {
             match voids {
-                Voids::Nothing => {}
+                Voids::Nothing | Voids::Entries(_) => {}
                 Voids::Device(id) => {
                     state.young.remove(id);
                     state.old.remove(id);
