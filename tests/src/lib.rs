@@ -34,6 +34,45 @@ pub fn root() -> PathBuf {
         .into()
 }
 
+/// The folder of the specification, which lies beside the repository: `MUSTER_SHARED`, or the nearest
+/// folder `shared` on the way up.
+///
+/// # Panics
+/// When there is none.
+pub fn shared() -> PathBuf {
+    let named = std::env::var_os("MUSTER_SHARED").map(PathBuf::from);
+    let found = named.or_else(|| {
+        root().ancestors().skip(1).find_map(|folder| {
+            let shared = folder.join("shared");
+            shared
+                .join("spec/requirements.md")
+                .exists()
+                .then_some(shared)
+        })
+    });
+    found.unwrap_or_else(|| {
+        panic!(
+            "spec/requirements.md is in no folder `shared` above {}; set MUSTER_SHARED to that folder",
+            root().display()
+        )
+    })
+}
+
+/// One of the source documents, by its three digits.
+///
+/// # Panics
+/// When it is not there.
+pub fn seed(number: &str) -> String {
+    let folder = std::fs::read_dir(shared().join("seeds")).expect("the folder of the documents");
+    let path = folder
+        .map(|entry| entry.expect("an entry").path())
+        .find(|path| {
+            let name = path.file_name().map(|name| name.to_string_lossy());
+            name.is_some_and(|name| name.starts_with(&format!("{number}_")))
+        });
+    std::fs::read_to_string(path.expect("the document")).expect("text")
+}
+
 /// The folder that `tools/setup` installed the clients into.
 pub fn tools() -> PathBuf {
     std::env::var_os("MUSTER_TOOLS").map_or_else(|| root().join(".tools"), PathBuf::from)

@@ -16,27 +16,9 @@ const THERE: [&str; 52] = [
     "ID-8", "ID-9", "LK-1", "LK-2",
 ];
 
-/// A document of the specification, which lies beside the repository: in `MUSTER_SHARED`, or in the
-/// nearest folder `shared` on the way up.
+/// A document of the specification.
 fn document(name: &str) -> (PathBuf, String) {
-    let shared = std::env::var_os("MUSTER_SHARED").map(PathBuf::from);
-    let shared = shared.or_else(|| {
-        let mut folders = tests::root();
-        while folders.pop() {
-            let found = folders.join("shared");
-            if found.join("spec/requirements.md").exists() {
-                return Some(found);
-            }
-        }
-        None
-    });
-    let Some(shared) = shared else {
-        panic!(
-            "spec/requirements.md is in no folder `shared` above {}; set MUSTER_SHARED to that folder",
-            tests::root().display()
-        );
-    };
-    let path = shared.join("spec").join(name);
+    let path = tests::shared().join("spec").join(name);
     let text = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
     (path, text)
 }
@@ -271,16 +253,7 @@ fn names(text: &str, number: u32) -> bool {
 /// Chapters 5 and 6 of document 001, line by line, each with its section, or with its table where
 /// the codes of chapter 5 are.
 fn lines_of_the_document() -> Vec<(String, String)> {
-    let (spec, _) = document("requirements.md");
-    let shared = spec.parent().and_then(Path::parent).expect("its folder");
-    let seeds = std::fs::read_dir(shared.join("seeds")).expect("the folder of the documents");
-    let seed = seeds
-        .map(|entry| entry.expect("an entry").path())
-        .find(|path| {
-            let name = path.file_name().map(|name| name.to_string_lossy());
-            name.is_some_and(|name| name.starts_with("001_"))
-        });
-    let text = std::fs::read_to_string(seed.expect("document 001")).expect("text");
+    let text = tests::seed("001");
     let (_, chapters) = text
         .split_once("\n5 子设备相关错误码\n")
         .expect("chapter 5");
@@ -422,28 +395,6 @@ fn every_section_that_a_test_bears_is_listed() {
             );
         }
     }
-}
-
-/// Errors of section 1.1.8 of document 000.
-const ID2_ERRORS: [u32; 36] = [
-    200, 12, 13, 14, 15, 16, 18, 21, 32, 33, 34, 35, 36, 37, 38, 39, 40, 41, 42, 43, 44, 45, 46,
-    47, 48, 49, 50, 51, 52, 53, 54, 55, 56, 57, 500, 700,
-];
-
-/// [ID-7] Every error of section 1.1.8 is told over HTTP in a test that bears the section.
-#[test]
-fn every_error_of_id2_is_reached() {
-    let code = test_code();
-    let blocks: Vec<&str> = code
-        .values()
-        .flat_map(|text| text.split("\n}\n"))
-        .filter(|block| block.contains("[000 1.1.8]"))
-        .collect();
-    let missing: Vec<_> = ID2_ERRORS
-        .iter()
-        .filter(|error| !blocks.iter().any(|block| names(block, **error)))
-        .collect();
-    assert!(missing.is_empty(), "no test reaches {missing:?}");
 }
 
 /// [ID-6] Every vector of section 9 of the specification of ID² stands in a test: all values, one by

@@ -67,12 +67,12 @@ fn a_c_program_with_nothing_becomes_a_device_that_proves_itself() {
     let files = ["examples/id2_demo.c"];
     let program = compile(&sdk, folder.path(), "id2_demo", &files, SANITIZERS);
     let mut server = Server::start();
-    for (kind, keyed) in [
-        ("aes-128", false),
-        ("aes-192", false),
-        ("aes-256", true),
-        ("3des-112", true),
-        ("3des-168", false),
+    for (kind, codes, form) in [
+        ("aes-128", "any", None),
+        ("aes-192", "hardened", Some("ID2_HARDENED")),
+        ("aes-256", "keyed", Some("ID2_KEYED")),
+        ("3des-112", "keyed", Some("ID2_KEYED")),
+        ("3des-168", "hardened", Some("ID2_HARDENED")),
     ] {
         // All of them are this machine, which has one fingerprint.
         let (product, _) = server.product(kind);
@@ -98,9 +98,9 @@ fn a_c_program_with_nothing_becomes_a_device_that_proves_itself() {
         });
         let id = id.expect("it stores what it is given");
         assert_eq!(device.says(&["status"]), Some(id.clone()));
-        if keyed {
-            // The form without ECB, and no other.
-            server.cli(&["id2", "product", &product, "--codes", "keyed"]);
+        if form.is_some() {
+            // The plain form is not taken any more.
+            server.cli(&["id2", "product", &product, "--codes", codes]);
             let code = device.says(&["timestamp", &now()]).expect("a code");
             let params = [
                 ("Id2", id.as_str()),
@@ -108,7 +108,7 @@ fn a_c_program_with_nothing_becomes_a_device_that_proves_itself() {
                 ("AuthCode", code.as_str()),
             ];
             assert_eq!(call(&mut server, "Verify", &params), Err(21));
-            device.keyed = true;
+            device.form = form;
         }
 
         for extra in [None, Some("digest1234")] {
@@ -164,7 +164,7 @@ fn a_c_program_with_nothing_becomes_a_device_that_proves_itself() {
                 let told = call(&mut server, action, &params).expect("proven");
                 let code = text(&told, "ServerAuthCode");
                 match forged {
-                    true => code.replacen("~2~", "~2~0", 1),
+                    true => code.replacen('~', "~A", 1),
                     false => code,
                 }
             });
@@ -181,11 +181,19 @@ fn the_command_line_leads_identities_through_their_life() {
     let (product, _) = server.product("thermometer");
     let (ok, _, told) = server.cli_raw(&["id2", "batch", &product, "3"]);
     assert!(!ok && told.contains("muster id2 product"), "{told}");
+    // What the vendor registered elsewhere is taken once, and stands in every identity.
+    let vendor = server.cli(&["id2", "vendor", "00ABCD"]);
+    assert_eq!(vendor["code"], "00ABCD");
+    assert_eq!(server.cli(&["id2", "vendor"]), vendor);
+    assert!(!server.cli_raw(&["id2", "vendor", "00ABCE"]).0);
     server.cli(&["id2", "product", &product, "--licence", "5"]);
     let (ok, _, told) = server.cli_raw(&["id2", "batch", &product, "6"]);
     assert!(!ok && told.contains("NotLicensed"), "{told}");
     let batch = server.cli(&["id2", "batch", &product, "3", "--note", "line 7"]);
     assert_eq!(batch["made"], 3);
+    let batches = server.cli(&["id2", "batches", &product]);
+    assert_eq!(batches["items"][0]["note"], "line 7");
+    assert_eq!(batches["items"].as_array().map(Vec::len), Some(1));
 
     let folder = TempDir::new().expect("a folder");
     let path = |name: &str| folder.path().join(name).to_str().expect("text").to_owned();
@@ -217,6 +225,7 @@ fn the_command_line_leads_identities_through_their_life() {
     assert_eq!(theirs, ours);
     let first: Value = serde_json::from_str(ours.lines().next().expect("a line")).expect("JSON");
     let id = text(&first, "id");
+    assert_eq!(&id[..8], "0000ABCD");
     let key = hex::decode(text(&first, "key")).expect("hex");
     let key = SoftKey::new(KeyType::Aes128, &key).expect("a key");
     let code = |fresh: &str, extra: Option<&[u8]>| {
@@ -290,6 +299,81 @@ fn the_command_line_leads_identities_through_their_life() {
         assert!(lines.contains(action), "{action}: {lines}");
     }
     assert!(!lines.contains(&text(&first, "key")), "keys are nowhere");
+}
+
+/// [ID-5] [ID-9] On the command line only chips that were listed are given identities, for the token
+/// that holds, and asking again is answered as the product says.
+#[test]
+fn the_command_line_gives_identities_to_listed_chips() {
+    let server = Server::start();
+    let (product, _) = server.product("thermometer");
+    let words = ["id2", "product", &product, "--licence", "5", "--otp", "on"];
+    server.cli(&[&words[..], &["--listed", "on"]].concat());
+    let token = |words: &[&str]| text(&server.cli(words), "token");
+    let first = token(&["id2", "token", &product]);
+    let ask = |token: &str, session: u8, print: &[u8]| {
+        let token = Token::parse(token.as_bytes()).expect("a token");
+        let mut code = [0; otp::CODE_MAX];
+        let session = Session::new([session; 16]);
+        let len = otp::auth_code(&token, &session, print, &mut code).expect("a code");
+        (session, STANDARD.encode(&code[..len]))
+    };
+    let (session, code) = ask(&first, 1, b"chip one");
+    let issue = |code: &str| server.cli_raw(&["id2", "issue", &product, code]);
+    let (ok, _, why) = issue(&code);
+    assert!(!ok && why.contains("no such chip"), "{why}");
+    let folder = TempDir::new().expect("a folder");
+    let list = folder.path().join("chips");
+    std::fs::write(&list, format!("{}\n", hex::encode("chip one"))).expect("a file");
+    let listed = ["id2", "chips", &product, list.to_str().expect("text")];
+    assert_eq!(server.cli(&listed)["count"], 1);
+    let (ok, given, why) = issue(&code);
+    assert!(ok, "{why}");
+    let given: Value = serde_json::from_str(&given).expect("JSON");
+    assert_eq!(given["remaining"], 4);
+    let data = STANDARD.decode(text(&given, "provision_data"));
+    let loaded = otp::load(KeyType::Aes128, &session, &data.expect("base64"));
+    let (id, _) = loaded.expect("it is for this device");
+    assert_eq!(text(&given, "id"), id.as_str());
+    let again = issue(&code);
+    let again: Value = serde_json::from_str(&again.1).expect("JSON");
+    assert_eq!(again, given, "the same words, the same answer");
+    let (_, other) = ask(&first, 2, b"chip one");
+    assert!(!issue(&other).0, "its fingerprint was seen");
+    server.cli(&["id2", "product", &product, "--repeat", "reissue"]);
+    assert!(issue(&other).0);
+    let second = token(&["id2", "token", &product, "--anew"]);
+    assert_ne!(first, second);
+    let (ok, _, why) = issue(&code);
+    assert!(!ok && !why.is_empty(), "the old token is worth nothing");
+    let (_, code) = ask(&second, 3, b"chip one");
+    assert!(issue(&code).0);
+    assert_eq!(server.cli(&["id2", "product", &product])["issued"], 1);
+}
+
+/// Every command of `muster id2` is run by a test of this folder.
+#[test]
+fn every_command_is_run_by_a_test() {
+    let help = Command::new(tests::program("muster"))
+        .args(["id2", "--help"])
+        .output()
+        .expect("the program starts");
+    let help = String::from_utf8(help.stdout).expect("text");
+    let (_, commands) = help.split_once("Commands:\n").expect("a list");
+    let names: Vec<&str> = commands
+        .lines()
+        .take_while(|line| !line.is_empty())
+        .filter(|line| line.starts_with("  ") && !line.starts_with("   "))
+        .filter_map(|line| line.split_whitespace().next())
+        .filter(|name| *name != "help")
+        .collect();
+    assert!(names.len() > 15, "{help}");
+    let code: String = include_str!("id2.rs").split_whitespace().collect();
+    let missing: Vec<_> = names
+        .iter()
+        .filter(|name| !code.contains(&format!("\"id2\",\"{name}\"")))
+        .collect();
+    assert!(missing.is_empty(), "no test runs {missing:?}");
 }
 
 /// Where the server is; it moves with every start.

@@ -13,6 +13,7 @@ use crate::{
     request::{acs3::Authorization, aksign::AkSigned, query},
     token,
 };
+use base64::{Engine, engine::general_purpose::STANDARD};
 use core::str;
 
 /// A client id that is read can be written again and reads the same.
@@ -141,6 +142,41 @@ pub fn id2_keyed(data: &[u8]) {
     let _ = device::decrypt_keyed_in_place(&soft, &own, &mut place);
 }
 
+/// A key that is brought in from elsewhere: the first byte says of which kind, the others are the key.
+/// What is read is a key of that kind, has a public half that is read again, and does not believe
+/// what nobody signed.
+pub fn id2_brought(data: &[u8]) {
+    let (kind, bytes) = data.split_first().unwrap_or((&0, &[]));
+    let kind = KeyType::ALL[usize::from(*kind) % KeyType::ALL.len()];
+    let material = Secret::new(bytes.to_vec());
+    if let Ok(key) = DeviceKey::new(kind, &material) {
+        assert_eq!(key.key_type(), kind);
+        let public = DeviceKey::public_half(kind, &material).expect("the key was read");
+        if let Some(public) = public {
+            assert!(DeviceKey::new(kind, &public).is_ok());
+        }
+        let id = Id::issue([1; 3], [2; 3], 3);
+        let digit = char::from(kind.hash().digit());
+        let signature = STANDARD.encode(alloc::vec![1; kind.signature_len()]);
+        let text = alloc::format!("0~{digit}~67452301EFCDAB89~c~{signature}");
+        let code = AuthCode::parse(&text).unwrap_or_else(|_| unreachable!("it is well formed"));
+        assert!(key.verify(&id, &code, None, true).is_err());
+        if let Ok(closed) = key.encrypt("hello id2", &[9; 64]) {
+            assert!(closed.len() <= 512);
+        }
+    }
+    // What is encrypted to a key of SM2, which is not opened by OpenSSL.
+    #[cfg(feature = "curves")]
+    {
+        let own = crate::id2::key::CurveKey::new(KeyType::Sm2, &[0x21; 32]);
+        let own = own.unwrap_or_else(|_| unreachable!("it is a key"));
+        let mut out = [0; 512];
+        if let Ok(len) = crate::id2::Key::open(&own, bytes, &mut out) {
+            assert!(len <= out.len() && len < bytes.len());
+        }
+    }
+}
+
 fn provisioning(data: &[u8]) {
     let _ = Token::parse(data);
     let token = Token::parse(b"i11iQLFQgzT2BRTWTVQ9B0BE0549A601");
@@ -163,6 +199,10 @@ mod tests {
 
     /// Feeds `body` with `samples` and a few thousand pseudo-random mutations of each.
     fn mutate(samples: &[&[u8]], body: fn(&[u8])) {
+        mutate_times(3_000, samples, body);
+    }
+
+    fn mutate_times(times: usize, samples: &[&[u8]], body: fn(&[u8])) {
         let mut state = 0x9e37_79b9_7f4a_7c15_u64;
         let mut next = |below: usize| {
             state ^= state << 13;
@@ -172,7 +212,7 @@ mod tests {
         };
         for sample in samples {
             body(sample);
-            for _ in 0..3_000 {
+            for _ in 0..times {
                 let mut data = sample.to_vec();
                 for _ in 0..=next(4) {
                     let at = next(data.len());
@@ -254,6 +294,44 @@ mod tests {
             ],
             id2,
         );
+    }
+
+    /// Keys of every kind, both halves where there are two.
+    #[test]
+    fn keys_that_are_brought_hold() {
+        let mut samples: Vec<Vec<u8>> = Vec::new();
+        for (n, kind) in (0..).zip(KeyType::ALL) {
+            let mut add = |bytes: &[u8]| samples.push([&[n], bytes].concat());
+            match kind {
+                #[cfg(feature = "openssl")]
+                KeyType::Rsa1024 | KeyType::Rsa2048 => {
+                    let bits = kind.signature_len() as u32 * 8;
+                    let own = crate::crypto::rsa::RsaPrivate::generate(bits).unwrap();
+                    add(own.to_der().unwrap().expose());
+                    add(&own.public_der().unwrap());
+                }
+                #[cfg(feature = "curves")]
+                KeyType::P256 | KeyType::Sm2 => {
+                    let own = crate::id2::key::CurveKey::new(kind, &[0x21; 32]).unwrap();
+                    add(&[0x21; 32]);
+                    add(&own.public()[..]);
+                    let key = DeviceKey::new(kind, &Secret::new([0x21; 32].to_vec()));
+                    if let Ok(closed) = key.ok().unwrap().encrypt("hello id2", &[9; 64]) {
+                        add(&closed);
+                    }
+                }
+                _ => match kind.cipher() {
+                    Some(cipher) => add(&alloc::vec![0x21; cipher.key_len()]),
+                    None => continue,
+                },
+            }
+        }
+        for sample in &samples {
+            id2_brought(sample);
+        }
+        let samples: Vec<&[u8]> = samples.iter().map(Vec::as_slice).collect();
+        // OpenSSL takes its time.
+        mutate_times(300, &samples, id2_brought);
     }
 
     #[test]

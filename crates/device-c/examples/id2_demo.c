@@ -1,5 +1,5 @@
 /* A device on the command line. It keeps its identity in $MUSTER_DEVICE_DIR. With $ID2_KEYED set it
- * speaks the keyed form.
+ * speaks the keyed form, with $ID2_HARDENED the vendor's form "99".
  *
  *   id2_demo status
  *   id2_demo set ID2 TYPE KEY          1 3DES, 2 AES, 3 SM4; the key in hex
@@ -135,9 +135,13 @@ int main(int argc, char **argv)
 {
   int code = 2;
   const char *extra = argc > 3 ? argv[3] : NULL;
-  irot_result_t result = muster_key_auth_codes(getenv("ID2_KEYED") != NULL);
+  irot_result_t result = IROT_SUCCESS;
+  if (getenv("ID2_KEYED") != NULL)
+    result = muster_key_auth_codes(true);
+  else if (getenv("ID2_HARDENED") != NULL)
+    result = muster_harden_auth_codes(true);
   if (result != IROT_SUCCESS)
-    return failed("muster_key_auth_codes", result);
+    return failed("the form of codes", result);
   result = id2_client_init();
   if (result != IROT_SUCCESS)
     return failed("id2_client_init", result);

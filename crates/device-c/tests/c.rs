@@ -261,4 +261,5 @@ fn the_installed_sdk_is_found() {
         );
     }
     assert_eq!(status(&build.join("id2_demo")), "no ID2\n");
+    assert_eq!(status(&build.join("id2_demo_shared")), "no ID2\n");
 }

@@ -110,6 +110,28 @@ fn headers_are_those_of_the_code() {
     }
 }
 
+/// What a call is given, up to its closing bracket.
+fn given(call: &str) -> Vec<String> {
+    let (mut all, mut one) = (Vec::new(), String::new());
+    let (mut depth, mut quoted) = (0, false);
+    for c in call.chars() {
+        match c {
+            '"' => quoted = !quoted,
+            '(' if !quoted => depth += 1,
+            ')' if !quoted && depth == 0 => break,
+            ')' if !quoted => depth -= 1,
+            ',' if !quoted && depth == 0 => {
+                all.push(std::mem::take(&mut one).trim().to_owned());
+                continue;
+            }
+            _ => {}
+        }
+        one.push(c);
+    }
+    all.push(one.trim().to_owned());
+    all
+}
+
 /// Every function of `id2_client.h` is called in `results.c` too early, with null pointers and with
 /// too little room, and the result is looked at. [ID-6]
 #[test]
@@ -143,11 +165,19 @@ fn every_function_is_called_wrongly_in_every_way() {
             early || told("IROT_ERROR_GENERIC"),
             "{name}: in the wrong order"
         );
-        let pointers = parameters.contains('*');
-        assert!(
-            !pointers || told("IROT_ERROR_BAD_PARAMETERS"),
-            "{name}: null pointers"
-        );
+        // Each pointer; one that may be null, with a length that says otherwise.
+        for (at, parameter) in parameters.split(',').enumerate() {
+            let null = calls.iter().any(|call| {
+                call.strip_prefix(name)
+                    .and_then(|rest| rest.strip_prefix('('))
+                    .is_some_and(|rest| {
+                        given(rest).get(at).is_some_and(|value| value == "NULL")
+                            && call.contains("IROT_ERROR_BAD_PARAMETERS")
+                    })
+            });
+            let pointer = parameter.contains('*');
+            assert!(!pointer || null, "{name}: null for {}", parameter.trim());
+        }
         let room = parameters.contains("_len") && parameters.contains("uint32_t *")
             || parameters.contains("uint32_t *len");
         assert!(

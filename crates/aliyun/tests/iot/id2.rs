@@ -1,6 +1,9 @@
 //! The API of ID² through the whole door ([ID-1]..[ID-5], [ID-7], [ID-8]): devices are the SDK's own
 //! computation.
 
+mod forms;
+mod numbers;
+
 use crate::stage::{START, Stage, json_of, text, text_of};
 use aliyun::pop::{Scalars, routes_with};
 use axum::{body::Body, http::Request};
@@ -675,12 +678,10 @@ async fn a_device_that_gets_no_identity_is_told_why() {
 }
 
 /// Calls when the clock stands elsewhere.
-async fn later_call(bench: &Bench, at: &str, code: &str) -> i64 {
-    let mut pairs = bench.stage.signed(
-        &bench.stage.key,
-        "OtpGetId2",
-        &[("ApiVersion", "1.1.2"), ("DeviceAuthCode", code)],
-    );
+async fn call_at(bench: &Bench, at: &str, action: &str, params: &[(&str, &str)]) -> Value {
+    let mut all = vec![("ApiVersion", "1.1.2")];
+    all.extend(params);
+    let mut pairs = bench.stage.signed(&bench.stage.key, action, &all);
     pairs.retain(|(name, _)| name != "Signature");
     for (name, value) in &mut pairs {
         if name == "Timestamp" {
@@ -690,7 +691,14 @@ async fn later_call(bench: &Bench, at: &str, code: &str) -> i64 {
     let secret = Secret::new(bench.stage.key.secret.as_bytes().to_vec());
     let signature = credential::request::rpc::sign(&secret, "GET", &pairs);
     pairs.push(("Signature".into(), signature));
-    let (_, tree) = bench.stage.get(&pairs).await;
+    let (status, tree) = bench.stage.get(&pairs).await;
+    assert_eq!(status, 200, "{tree}");
+    tree
+}
+
+/// Asks for an identity when the clock stands elsewhere.
+async fn later_call(bench: &Bench, at: &str, code: &str) -> i64 {
+    let tree = call_at(bench, at, "OtpGetId2", &[("DeviceAuthCode", code)]).await;
     tree["Code"].as_i64().unwrap_or_else(|| panic!("{tree}"))
 }
 

@@ -11,7 +11,7 @@ use openssl::{
     md::{Md, MdRef},
     pkey::{PKey, Private, Public},
     pkey_ctx::PkeyCtx,
-    rsa::{Padding, Rsa, RsaPrivateKeyBuilder},
+    rsa::{Padding, Rsa, RsaPrivateKeyBuilder, RsaRef},
 };
 use spki::{
     AlgorithmIdentifierRef, ObjectIdentifier, SubjectPublicKeyInfoRef,
@@ -123,9 +123,13 @@ impl RsaPrivate {
         let own = private(der).or_else(|_| pkcs8(der));
         let key = match own {
             Ok(key) => PKey::from_rsa(key)?,
-            Err(_) => PKey::private_key_from_der(der)?,
+            Err(_) => {
+                let key = PKey::private_key_from_der(der)?;
+                // It also takes keys whose numbers do not fit each other.
+                sound(&*key.rsa()?)?;
+                key
+            }
         };
-        key.rsa()?;
         Ok(Self(key))
     }
 
@@ -231,17 +235,24 @@ fn private(der: &[u8]) -> Result<Rsa<Private>, RsaError> {
     reader.finish()?;
     let number = |number: UintRef<'_>| BigNum::from_slice(number.as_bytes());
     let (modulus, exponent) = (number(n)?, number(e)?);
-    check(&modulus, &exponent)?;
-    let (p, q) = (number(p)?, number(q)?);
-    let mut product = BigNum::new()?;
-    product.checked_mul(&p, &q, &mut *BigNumContext::new()?)?;
-    if product != modulus {
-        return Err(RsaError);
-    }
     let key = RsaPrivateKeyBuilder::new(modulus, exponent, number(d)?)?
-        .set_factors(p, q)?
-        .set_crt_params(number(dp)?, number(dq)?, number(inverse)?)?;
-    Ok(key.build())
+        .set_factors(number(p)?, number(q)?)?
+        .set_crt_params(number(dp)?, number(dq)?, number(inverse)?)?
+        .build();
+    sound(&key)?;
+    Ok(key)
+}
+
+/// Whether the public half is one that is read, and the primes are those of the modulus.
+fn sound(key: &RsaRef<Private>) -> Result<(), RsaError> {
+    check(key.n(), key.e())?;
+    let (p, q) = (key.p().ok_or(RsaError)?, key.q().ok_or(RsaError)?);
+    let mut product = BigNum::new()?;
+    product.checked_mul(p, q, &mut *BigNumContext::new()?)?;
+    match product == *key.n() {
+        true => Ok(()),
+        false => Err(RsaError),
+    }
 }
 
 /// What makes OpenSSL's answer to a key of a stranger foreseeable.
@@ -316,6 +327,33 @@ mod tests {
                 }
             }
         }
+    }
+
+    /// OpenSSL reads keys whose numbers do not fit each other, and public halves that are never read
+    /// again; so does nobody who asks it.
+    #[test]
+    fn numbers_that_do_not_fit_each_other_are_no_key() {
+        let own = Rsa::generate(1_024).expect("a key");
+        let written = |n: &BigNumRef, e: &BigNumRef| {
+            let copy = |number: &BigNumRef| number.to_owned().expect("a number");
+            let key = RsaPrivateKeyBuilder::new(copy(n), copy(e), copy(own.d()))
+                .and_then(|key| {
+                    let [p, q] = [own.p(), own.q()].map(|own| copy(own.expect("a prime")));
+                    key.set_factors(p, q)
+                })
+                .and_then(|key| {
+                    let all = [own.dmp1(), own.dmq1(), own.iqmp()];
+                    let [dp, dq, qi] = all.map(|own| copy(own.expect("a number")));
+                    key.set_crt_params(dp, dq, qi)
+                });
+            let key = PKey::from_rsa(key.expect("numbers").build()).expect("numbers");
+            key.private_key_to_pkcs8().expect("its bytes")
+        };
+        assert!(RsaPrivate::from_der(&written(own.n(), own.e())).is_ok());
+        let two = BigNum::from_u32(2).expect("a number");
+        let other = own.n() + &two;
+        assert!(RsaPrivate::from_der(&written(&other, own.e())).is_err());
+        assert!(RsaPrivate::from_der(&written(own.n(), &two)).is_err());
     }
 
     #[test]

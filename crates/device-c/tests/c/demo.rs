@@ -12,8 +12,8 @@ pub(crate) struct Demo {
     program: PathBuf,
     /// What it keeps lies in here.
     pub(crate) home: TempDir,
-    /// Whether it speaks the keyed form.
-    pub(crate) keyed: bool,
+    /// What tells it to speak another form than the plain one.
+    pub(crate) form: Option<&'static str>,
 }
 
 impl Demo {
@@ -21,14 +21,14 @@ impl Demo {
         Self {
             program: program.into(),
             home: TempDir::new().expect("a folder"),
-            keyed: false,
+            form: None,
         }
     }
 
     fn start(&self, words: &[&str]) -> Child {
         let mut command = Command::new(&self.program);
-        if self.keyed {
-            command.env("ID2_KEYED", "1");
+        if let Some(form) = self.form {
+            command.env(form, "1");
         }
         command
             .args(words)

@@ -261,6 +261,26 @@ static int carriers(void)
   return 0;
 }
 
+/* Ports that are not complete: no random bytes, no place for a key, no fingerprint. */
+static int no_board(void)
+{
+  static const muster_hal_t empty = {NULL, NULL, NULL, NULL, NULL, NULL};
+  static const muster_hal_t bare = {NULL, board_random, NULL, NULL, NULL, NULL};
+  static const muster_hal_t faceless = {NULL,        board_random,      board_read,
+                                        board_write, board_sealing_key, NULL};
+  uint8_t out[256];
+  uint32_t len = sizeof out;
+  CALL(muster_set_hal(&empty), IROT_ERROR_BAD_PARAMETERS);
+  CALL(muster_set_hal(&bare), IROT_SUCCESS);
+  CALL(id2_client_init(), IROT_ERROR_NOT_IMPLEMENTED);
+  CALL(id2_client_get_id(out, &len), IROT_ERROR_GENERIC);
+  CALL(muster_set_hal(&faceless), IROT_SUCCESS);
+  CALL(id2_client_init(), IROT_SUCCESS);
+  CALL(id2_client_get_otp_auth_code(TOKEN, 32, out, &len), IROT_ERROR_NOT_IMPLEMENTED);
+  CALL(id2_client_cleanup(), IROT_SUCCESS);
+  return 0;
+}
+
 int results(void)
 {
   int failed;
@@ -282,5 +302,7 @@ int results(void)
   CALL(id2_client_cleanup(), IROT_SUCCESS);
   if ((failed = not_started()) != 0)
     return failed;
-  return carriers();
+  if ((failed = carriers()) != 0)
+    return failed;
+  return no_board();
 }

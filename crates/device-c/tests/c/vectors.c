@@ -75,6 +75,7 @@ static int is(const uint8_t *bytes, uint32_t len, const char *text)
 /* A device of the air: its token, what it gets, and what it can decrypt then. */
 struct otp {
   const char *token;
+  const char *asks;
   const char *id;
   uint8_t type;
   const char *tail;
@@ -83,11 +84,18 @@ struct otp {
 
 static const struct otp OTPS[] = {
   {"i11iQLFQgzT2BRTWTVQ9B0BE0549A601",
+   "00000100240e4a5f0a66b603e613e6a772e7e2cb19e0a1eff6f20361dab7dbae05de42c7e8c6ba07a2ff4669"
+   "28701b4c47ed0a46249144384122ebcfd11345c4db4c3b7b0418324eee49c80e558a43bc10a0d47fc455b74e"
+   "97765bc5904daf98acc62d16a0277be3d4f6164f98bee01faf479ab6",
    "00000001AE5EA6190B785B00", 1,
    "cc38a30399e0fe73b857b8eb089d9f33346bce0b8eed34da10f6a8fabb844494"
    "82596a9e2e5a5aa85513a47baddec4dc901e3b108736db751b71dace129b66c3",
    "1cc565a191cfcea59f997dc9195c154d"},
-  {"i14ejGyODBUwsjKTWri789E01AAD601E", "00AAAAAABBBBBB48B69CD200", 4,
+  {"i14ejGyODBUwsjKTWri789E01AAD601E",
+   "000001006b69a77032a91a926ce4f2a8178ce06d921d4aa4edea37e70e42af00145f4df6353021f0a2215f56"
+   "5e9e57559d4f5f1643de413ca5e422403c5f74c19cca6cb323b18d2dfbd4d3314bae9db12b9ecbc7d7d6884b"
+   "eec99c1f053ff0f2e4e103c6af38933e9f366d23",
+   "00AAAAAABBBBBB48B69CD200", 4,
    "4bcd91457ae9b067da42d444547606f0ad6a88b4fa37833d"
    "494d8769ae17cf0ac462d51967af524960a1864414bb67f8dd14d0741e0019e5",
    "decfb04de525631e"},
@@ -95,7 +103,7 @@ static const struct otp OTPS[] = {
 
 static int over_the_air(const struct otp *otp)
 {
-  uint8_t code[256], data[128], out[16];
+  uint8_t code[256], data[128], out[16], asks[128];
   uint32_t len = sizeof code, data_len, out_len = sizeof out;
   bool provisioned = true;
 
@@ -104,7 +112,7 @@ static int over_the_air(const struct otp *otp)
   CHECK(id2_client_init() == IROT_SUCCESS);
   CHECK(id2_client_get_prov_stat(&provisioned) == IROT_SUCCESS && !provisioned);
   CHECK(id2_client_get_otp_auth_code((const uint8_t *)otp->token, 32, code, &len) == IROT_SUCCESS);
-  CHECK(len == (otp->type == 1 ? 116u : 108u));
+  CHECK(len == from_hex(otp->asks, asks) && memcmp(code, asks, len) == 0);
   data[0] = otp->type;
   memcpy(data + 1, otp->id, 24);
   data_len = 25 + from_hex(otp->tail, data + 25);

@@ -142,6 +142,127 @@ fn id_1_id_2_id_4_symmetric_keys() {
     }
 }
 
+/// `spec/id2.md` section 9, V1 to V6: what the vendor's client wrote is believed, and what is encrypted
+/// for it is what it decrypts.
+#[test]
+fn id_1_id_2_what_the_public_client_writes_is_believed() {
+    let v1 = "2122232425262728292a2b2c2d2e2f30";
+    let c = "~2~67452301EFCDAB89~55B83408399FA660F05C82E4F25333DC~";
+    let t = "~2~67452301EFCDAB89~1512022279204~";
+    let des = "0102030405060708090A0B0C";
+    let own = "2122232425262728292A2B2C";
+    let extra: Option<&[u8]> = Some(b"abcd1234");
+    for (kind, id, key, codes, hello) in [
+        (
+            KeyType::Aes128,
+            own,
+            v1,
+            &[
+                (
+                    format!("0{c}eXTmAV9sdhn4u824m4+mICNzD2kZ4e5XKVmkgzNAnvuXnA1nt3r97vPi1Bnh6fF1"),
+                    None,
+                ),
+                (
+                    format!("2{c}HzHogvMC2zKFSnNxduwJp5zDKZ0mfhBNRVmKKjlcCKeXnA1nt3r97vPi1Bnh6fF1"),
+                    extra,
+                ),
+                (
+                    format!("1{t}EeIpjrUSV2neA4GCoXWKRliDOyWJbPlr7ZlX+ZEmlPCXnA1nt3r97vPi1Bnh6fF1"),
+                    None,
+                ),
+                (
+                    format!("3{t}mJ/HXU7nCmJsKjOqo/CxLo3I8HGL0OqiANx6GnZZ9DSXnA1nt3r97vPi1Bnh6fF1"),
+                    extra,
+                ),
+            ][..],
+            "49d2c68ba42a0cd40d1834f02978cc44",
+        ),
+        (
+            KeyType::Aes192,
+            "000FFFFFDB1D8DC78DDCB800",
+            "e4cac8c54ab2d7f07939466b332736990598a452ffe33a97",
+            &[
+                (
+                    format!("0{c}DcQSAmyVpIOIWWVt9uQNHWfHwZkxTLp7zC/QUhWV+XIqPlyoRTxaq/utxfegaUZ8"),
+                    None,
+                ),
+                (
+                    format!("3{t}SjnIuVqsceH6hWX8lM0u1X6Dvt8l7AtTNJSdf1Adl9AqPlyoRTxaq/utxfegaUZ8"),
+                    extra,
+                ),
+            ],
+            "141cf4653eed9bf1bd42702eb8ce1de4",
+        ),
+        (
+            KeyType::Aes256,
+            own,
+            "2122232425262728292a2b2c2d2e2f303132333435363738393a3b3c3d3e3f40",
+            &[(
+                format!("0{c}ditHlbD+1jKkl5nLziNYmK4Iu7GIb4vDCZ84J329XD4vo2knkDbm2bjvWI1TUwbQ"),
+                None,
+            )],
+            "dedf51ee1bde0315793d1a9ab1784250",
+        ),
+        (
+            KeyType::TripleDes112,
+            des,
+            "0102030405060708090a0b0c0d0e0f10",
+            &[
+                (
+                    format!("0{c}wc0qGxUjWfdNb5NA2AMExwBFoaj0CdY+KEt+mQY9A28GEBk3fGv9ig=="),
+                    None,
+                ),
+                (
+                    format!("3{t}qyAxiuWb0KzbjceNI0MrQXH2Zip8ns27c8I3aaEsTl0GEBk3fGv9ig=="),
+                    extra,
+                ),
+            ],
+            "d75cc472bc4d639c0da490dcc3c83c0a",
+        ),
+        (
+            KeyType::TripleDes168,
+            des,
+            "0102030405060708090a0b0c0d0e0f101112131415161718",
+            &[(
+                format!("0{c}loGPd3qpfWgLXGiOm3O38+6n8OpKLVxw2NLZ4XOYmE6PRbW+I/FsTg=="),
+                None,
+            )],
+            "69fa9a963f5ee89516aa57176e85be73",
+        ),
+        (
+            KeyType::Sm4,
+            own,
+            v1,
+            &[(
+                format!(
+                    "0{}2o8t48HV+LUt0ZpqK1DUif8VNi4CHqIp2rNiQdmgZyWSYJubqeveYzKMQNqi51Ee",
+                    c.replacen('2', "3", 1)
+                ),
+                None,
+            )],
+            "0b7f9d7b510b15214261501f5596f590",
+        ),
+    ] {
+        let server = DeviceKey::new(kind, &Secret::new(hex::decode(key).unwrap()));
+        let server = server.ok().unwrap();
+        let id = Id::parse(id.as_bytes()).unwrap();
+        for (text, extra) in codes {
+            let code = AuthCode::parse(text).ok().unwrap();
+            assert_eq!(server.verify(&id, &code, *extra, false), Ok(()), "{text}");
+        }
+        let closed = server.encrypt("hello id2", &[0; 64]).unwrap();
+        assert_eq!(hex::encode(closed), hello, "{kind:?}");
+    }
+    // The same inside the form "99".
+    let server = DeviceKey::new(KeyType::Aes128, &Secret::new(hex::decode(v1).unwrap()));
+    let inner = server.ok().unwrap().unharden(
+        "99~vbDKhr16lGpSuur06BVYTtznEXdp7QP3ZVDLJBHoz4TvFEheoj+SbNJHiD0wcj2HLo4fH+EVRpFwCGJ473Jh\
+         VqaK2L87BDBb/KO37i2HMLB2eslqAh/daxM+hREiGsxv/y+1Av+BZLpHLXYm1t2rBkPn8H4yUimvHi00+ggy14I=",
+    );
+    let code = "eXTmAV9sdhn4u824m4+mICNzD2kZ4e5XKVmkgzNAnvuXnA1nt3r97vPi1Bnh6fF1";
+    assert_eq!(inner.unwrap(), format!("0{c}{code}"));
+}
+
 /// The server's words of `spec/id2.md` section 9, V1.
 #[test]
 fn id_4_the_server_code_of_the_vector() {
