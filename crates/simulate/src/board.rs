@@ -91,6 +91,9 @@ pub struct Upgrades {
     pub told: u64,
     /// Notices of what the device was at already.
     pub told_again: u64,
+    /// Notices of what the device had by then: they were on their way when it came to it. It begins
+    /// all the same.
+    pub told_late: u64,
     /// Attempts that devices began with.
     pub begun: u64,
     /// Devices that installed a version that they had not had.

@@ -302,9 +302,11 @@ impl Body {
         let same = self.upgrade.as_ref().is_some_and(|upgrade| {
             upgrade.version == notice.version && upgrade.module == notice.module
         });
+        let late = !same && self.versions.get(&notice.module) == Some(&notice.version);
         stage.board.note(|tally| {
             tally.upgrades.told += 1;
             tally.upgrades.told_again += u64::from(same);
+            tally.upgrades.told_late += u64::from(late);
         });
         if same || self.lot.fate == Fate::Silent {
             return Deed::Nothing;
