@@ -40,9 +40,9 @@ impl std::error::Error for BadAddress {}
 
 impl Address {
     /// Reads `postgres://user[:password]@host[:port]/database[?sslmode=…&sslrootcert=…]`. The
-    /// modes are libpq's: `disable`, `prefer` (the default), `require`, `verify-ca`, `verify-full`
-    /// (PostgreSQL documentation, libpq, "SSL Mode Descriptions"). A socket's folder stands in
-    /// place of the host with its slashes as `%2F`.
+    /// modes are libpq's: `disable`, `prefer` (the default), `require` (with a root certificate the
+    /// same as `verify-ca`), `verify-ca`, `verify-full` (PostgreSQL documentation, libpq, "SSL Mode
+    /// Descriptions"). A socket's folder stands in place of the host with its slashes as `%2F`.
     ///
     /// # Errors
     /// `BadAddress` in words for an operator, without the password.
@@ -83,6 +83,9 @@ impl Address {
                 }
                 _ => also(&mut rest, pair),
             }
+        }
+        if mode == SslMode::Require && check == Check::Nothing && root.is_some() {
+            check = Check::Chain;
         }
         // What the parser says may hold what it was given: the password, too.
         let mut config: Config = format!("{base}{rest}").parse().map_err(|_| {

@@ -5,6 +5,7 @@
 
 use std::{
     io::{BufRead, BufReader, Write},
+    net::TcpListener,
     os::unix::{fs::PermissionsExt, process::CommandExt},
     path::{Path, PathBuf},
     process::{Child, ChildStdin, Command, Stdio},
@@ -28,7 +29,25 @@ max_connections = 300
 log_min_messages = log
 END
     sed -i '1i local all guarded scram-sha-256' "$2/data/pg_hba.conf"
+    if [ -e "$2/server.pem" ]; then
+        cat >>"$2/data/postgresql.conf" <<END
+listen_addresses = '127.0.0.1'
+port = $3
+ssl = on
+ssl_cert_file = '$2/server.pem'
+ssl_key_file = '$2/server.key'
+END
+        sed -i '1i hostnossl all all all reject' "$2/data/pg_hba.conf"
+    fi
 "#;
+
+/// What a cluster shows that is reached over TLS at an address of this machine.
+pub struct Secured<'a> {
+    /// Certificates as PEM, its own first.
+    pub certificate: &'a [u8],
+    /// Its private key as PEM.
+    pub key: &'a [u8],
+}
 
 /// Runs the server until the standard input ends, which it does with the process that holds it.
 const RUN: &str = r#"
@@ -46,6 +65,8 @@ pub struct Cluster {
     programs: PathBuf,
     folder: PathBuf,
     user: Option<(u32, u32)>,
+    /// Where it listens besides its socket.
+    port: Option<u16>,
     running: Mutex<Option<(Child, ChildStdin)>>,
     databases: AtomicUsize,
 }
@@ -56,6 +77,18 @@ impl Cluster {
     /// # Panics
     /// When PostgreSQL is not installed (`tools/setup postgres` does it) or does not start.
     pub fn start() -> Self {
+        Self::make(None)
+    }
+
+    /// The same; it also listens at `127.0.0.1`, where it takes connections over TLS only.
+    ///
+    /// # Panics
+    /// As [`Cluster::start`].
+    pub fn start_secured(secured: &Secured<'_>) -> Self {
+        Self::make(Some(secured))
+    }
+
+    fn make(secured: Option<&Secured<'_>>) -> Self {
         let programs = programs();
         let user = other_user();
         let folder = std::env::temp_dir().join(format!("muster-pg-{}-{}", std::process::id(), {
@@ -67,14 +100,32 @@ impl Cluster {
         if let Some((uid, gid)) = user {
             std::os::unix::fs::chown(&folder, Some(uid), Some(gid)).unwrap();
         }
+        let port = secured.map(|secured| {
+            for (name, text) in [
+                ("server.pem", secured.certificate),
+                ("server.key", secured.key),
+            ] {
+                let path = folder.join(name);
+                std::fs::write(&path, text).unwrap();
+                std::fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).unwrap();
+                if let Some((uid, gid)) = user {
+                    std::os::unix::fs::chown(&path, Some(uid), Some(gid)).unwrap();
+                }
+            }
+            let free = TcpListener::bind("127.0.0.1:0").unwrap();
+            free.local_addr().unwrap().port()
+        });
         let cluster = Self {
             programs,
             folder,
             user,
+            port,
             running: Mutex::new(None),
             databases: AtomicUsize::new(0),
         };
-        let made = cluster.shell(MAKE).status().unwrap();
+        let mut make = cluster.shell(MAKE);
+        let made = make.args(port.map(|port| port.to_string())).status();
+        let made = made.unwrap();
         assert!(made.success(), "initdb failed");
         cluster.resume();
         cluster
@@ -93,7 +144,19 @@ impl Cluster {
     /// The address of a database for a user.
     pub fn address(&self, user: &str, database: &str) -> String {
         let folder = self.folder.display().to_string().replace('/', "%2F");
-        format!("postgres://{user}@{folder}/{database}")
+        let port = self.port.map(|port| format!(":{port}")).unwrap_or_default();
+        format!("postgres://{user}@{folder}{port}/{database}")
+    }
+
+    /// The address of a new, empty database over TLS, by this name of the machine.
+    ///
+    /// # Panics
+    /// When the cluster is not one of [`Cluster::start_secured`].
+    pub fn secured_database(&self, host: &str) -> String {
+        let near = self.database();
+        let (_, name) = near.rsplit_once('/').unwrap();
+        let port = self.port.expect("a cluster that listens");
+        format!("postgres://muster@{host}:{port}/{name}")
     }
 
     /// Runs SQL with `psql` and gives back what it prints, unaligned.
@@ -114,6 +177,7 @@ impl Cluster {
             ])
             .arg("-h")
             .arg(&self.folder)
+            .args(["-p", &self.port.unwrap_or(5432).to_string()])
             .args(["-d", database, "-f", "-"])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
