@@ -14,7 +14,7 @@ use credential::id2::{
     otp::{self, Session, Token},
 };
 use demo::Demo;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::{
     collections::BTreeSet,
     env,
@@ -30,7 +30,7 @@ use tests::{
     Key, PATIENCE, Server,
     http::{form, rpc_call, send_rpc},
     root,
-    server::text,
+    server::{App, text},
 };
 
 fn now() -> String {
@@ -349,6 +349,74 @@ fn the_command_line_gives_identities_to_listed_chips() {
     let (_, code) = ask(&second, 3, b"chip one");
     assert!(issue(&code).0);
     assert_eq!(server.cli(&["id2", "product", &product])["issued"], 1);
+}
+
+/// [ID-8] The vendor's unmodified application SDKs call the five actions, over HTTPS and HTTP.
+#[test]
+fn application_sdks_call_the_actions_over_https_and_http() {
+    let mut server = Server::start();
+    let (product, _) = server.product("thermometer");
+    let words = ["id2", "product", &product, "--licence", "9", "--otp", "on"];
+    server.cli(&words);
+    let token = text(&server.cli(&["id2", "token", &product]), "token");
+    let token = Token::parse(token.as_bytes()).expect("a token");
+    let clients = [(App::Core, true), (App::Pop, true), (App::Core, false)];
+    for (n, (sdk, secure)) in (0..).zip(clients) {
+        let mut app = server.app(sdk, secure);
+        let mut call = |action: &str, mut params: Value| {
+            params["ApiVersion"] = "1.1.2".into();
+            let order = json!({"action": action, "params": params, "common": true});
+            let mut told = app.ask(&order);
+            assert_eq!(told["answer"]["Code"], 200, "{sdk:?} {told}");
+            told["answer"]["Data"].take()
+        };
+        let session = Session::new([n; 16]);
+        let mut code = [0; otp::CODE_MAX];
+        let len = otp::auth_code(&token, &session, &[b'c', n], &mut code).expect("a code");
+        let code = STANDARD.encode(&code[..len]);
+        let given = call("OtpGetId2", json!({"DeviceAuthCode": code}));
+        let data = STANDARD.decode(text(&given, "ProvisionData"));
+        let loaded = otp::load(KeyType::Aes128, &session, &data.expect("base64"));
+        let (id, key) = loaded.expect("it is for this device");
+        let challenge = call("GetServerRandom", json!({"Id2": id.as_str()}));
+        let mut random = [n; 8];
+        let mut code = |fresh: Fresh<'_>| {
+            random[0] += 1;
+            let mut out = [0; 256];
+            let len = device::auth_code(&key, &id, Form::Plain, fresh, None, random, &mut out);
+            String::from_utf8(out[..len.expect("a code")].to_vec()).expect("text")
+        };
+        let common = json!({"Id2": id.as_str(), "ProductKey": product});
+        let with = |more: Value| {
+            let mut all = common.clone();
+            for (name, value) in more.as_object().expect("parameters") {
+                all[name] = value.clone();
+            }
+            all
+        };
+        let shown = code(Fresh::Challenge(challenge.as_str().expect("text")));
+        assert_eq!(call("Verify", with(json!({"AuthCode": shown}))), true);
+        let time = now();
+        let shown = code(Fresh::Timestamp(&time));
+        let more = json!({"AuthCode": shown, "Data": "hello id2"});
+        let closed = call("VerifyAndEncrypt", with(more));
+        let opens = |closed: &Value| {
+            let closed = STANDARD.decode(closed.as_str().expect("text"));
+            let mut out = [0; 64];
+            let len = device::decrypt(&key, &closed.expect("base64"), &mut out);
+            assert_eq!(&out[..len.expect("it decrypts")], b"hello id2");
+        };
+        opens(&closed);
+        let shown = code(Fresh::Timestamp(&time));
+        let more = json!({
+            "DeviceAuthCode": shown, "DeviceChallenge": "ABCD12348", "Data": "hello id2",
+        });
+        let proof = call("GetServerAuthCodeAndEncryptData", with(more));
+        opens(&proof["EncryptData"]);
+        let server = text(&proof, "ServerAuthCode");
+        let check = device::check_server(&key, &id, Form::Plain, &server, b"ABCD12348", None);
+        assert!(check.is_ok(), "{server}");
+    }
 }
 
 /// Every command of `muster id2` is run by a test of this folder.

@@ -2,7 +2,7 @@
 //!
 //! One data key per class of secrets is made at the first start and kept, wrapped, among the
 //! server's own secrets. A sealed secret is bound to its owner, so that one that was copied to
-//! another row does not open there.
+//! another row does not open there. Another master key wraps the same data keys ([`renew`]).
 
 use crate::Hub;
 use bytes::Bytes;
@@ -44,8 +44,54 @@ const DATA_KEY: u32 = 1;
 /// # Errors
 /// Engine trouble.
 pub async fn in_use(ports: &Ports) -> Result<bool, Fault> {
-    let first = SecretId::Server(format!("data-key/{}", CLASSES[0]));
-    Ok(ports.secrets.find(&first).await?.is_some())
+    Ok(ports
+        .secrets
+        .find(&data_key_id(CLASSES[0]))
+        .await?
+        .is_some())
+}
+
+/// Wraps the data keys for `next` in place of `old`; what was sealed stays as it is. May be cut short
+/// anywhere, and is done again with the same two keys; once it returns, `next` opens all of them.
+///
+/// # Errors
+/// `OtherMasterKey` for a data key that neither of the two opens.
+pub async fn renew(ports: &Ports, old: &Secret, next: &Secret) -> Result<(), VaultError> {
+    let [old, next] = [old, next].map(|key| {
+        let copy = Secret::new(key.expose().to_vec());
+        SealKey::new(master_id(key), copy).map_err(|_| VaultError::BadMasterKey)
+    });
+    let (old, next) = (old?, next?);
+    for class in CLASSES {
+        renew_class(ports, &old, &next, class).await?;
+    }
+    for class in CLASSES {
+        if let Some(kept) = ports.secrets.find(&data_key_id(class)).await? {
+            unwrapped(&next, class, &kept)?;
+        }
+    }
+    Ok(())
+}
+
+async fn renew_class(
+    ports: &Ports,
+    old: &SealKey,
+    next: &SealKey,
+    class: &str,
+) -> Result<(), VaultError> {
+    let id = data_key_id(class);
+    let Some(kept) = ports.secrets.find(&id).await? else {
+        // It will be made for the key of that time.
+        return Ok(());
+    };
+    if seal::key_id(&kept) == Ok(next.id()) {
+        return unwrapped(next, class, &kept).map(drop);
+    }
+    let key = unwrapped(old, class, &kept)?;
+    let nonce = random_bytes::<NONCE_LEN>(&*ports.random);
+    let wrapped = seal::wrap(next, nonce, class, &key)
+        .map_err(|error| Fault::lasting(format!("wrapping a data key: {error}")))?;
+    Ok(ports.secrets.put(&id, wrapped.into()).await?)
 }
 
 /// Seals and opens secrets.
@@ -169,7 +215,7 @@ pub(crate) async fn server_key(ports: &Ports, vault: &Vault, name: &str) -> Resu
 }
 
 async fn data_key(ports: &Ports, master: &SealKey, class: &str) -> Result<SealKey, VaultError> {
-    let id = SecretId::Server(format!("data-key/{class}"));
+    let id = data_key_id(class);
     let kept = match ports.secrets.find(&id).await? {
         Some(kept) => kept,
         None => {
@@ -182,7 +228,15 @@ async fn data_key(ports: &Ports, master: &SealKey, class: &str) -> Result<SealKe
             ports.secrets.put_new(&id, wrapped.into()).await?
         }
     };
-    seal::unwrap(master, class, &kept).map_err(|error| match error {
+    unwrapped(master, class, &kept)
+}
+
+fn data_key_id(class: &str) -> SecretId {
+    SecretId::Server(format!("data-key/{class}"))
+}
+
+fn unwrapped(master: &SealKey, class: &str, kept: &[u8]) -> Result<SealKey, VaultError> {
+    seal::unwrap(master, class, kept).map_err(|error| match error {
         SealError::OtherKey(_) => VaultError::OtherMasterKey,
         SealError::BadKey | SealError::Malformed | SealError::Forged | SealError::TooLong => {
             Fault::lasting(format!("the data key for {class} was altered: {error}")).into()
@@ -245,6 +299,35 @@ mod tests {
             stage.again(Secret::new(b"short".to_vec())).await,
             Err(HubStartError::Vault(VaultError::BadMasterKey))
         ));
+    }
+
+    /// A renewal that was cut short behind each data key is done again; then the new key opens what
+    /// was sealed before, and the old one nothing.
+    #[tokio::test]
+    async fn a_master_key_is_renewed_wherever_it_was_cut_short() {
+        for done in 0..=CLASSES.len() {
+            let stage = Stage::set().await;
+            let id = SecretId::Device(IotId::parse("abc").unwrap());
+            let hush = Secret::new(b"hush".to_vec());
+            let sealed = stage.hub.secret_seal(&id, &hush).unwrap();
+            let [old, next] = [1, 2].map(|n| SealKey::new(master_id(&master(n)), master(n)));
+            let (old, next) = (old.unwrap(), next.unwrap());
+            for class in &CLASSES[..done] {
+                renew_class(&stage.ports, &old, &next, class).await.unwrap();
+            }
+            let renewed = renew(&stage.ports, &master(3), &master(2)).await;
+            let whole = done == CLASSES.len();
+            assert_eq!(renewed.is_ok(), whole, "neither key is that of the data");
+            for _ in 0..2 {
+                renew(&stage.ports, &master(1), &master(2)).await.unwrap();
+            }
+            let again = stage.again(master(2)).await.unwrap();
+            assert!(again.vault.open(&id, &sealed).unwrap().matches(b"hush"));
+            assert!(matches!(
+                stage.again(master(1)).await,
+                Err(HubStartError::Vault(VaultError::OtherMasterKey))
+            ));
+        }
     }
 
     #[tokio::test]

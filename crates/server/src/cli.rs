@@ -15,6 +15,7 @@ mod fleet;
 mod gateway;
 mod group;
 mod id2;
+mod master_key;
 mod plain;
 mod product;
 mod run;
@@ -151,6 +152,9 @@ enum Command {
     Backup(backup::Backup),
     /// Make a data folder of a backup.
     Restore(backup::Restore),
+    /// The master key, under which all secrets are.
+    #[command(subcommand)]
+    MasterKey(master_key::MasterKey),
     /// Write the whole registry, secrets included, to a file.
     Export(transfer::Export),
     /// Enter a registry that `export` wrote into an empty one.
@@ -333,6 +337,7 @@ fn dispatch(desk: &mut Desk, command: Command) -> Result<ExitCode, Failure> {
         Command::Vulns(command) => fleet::run_vulns(desk, command)?,
         Command::Scan(order) => return scan::run(desk, order),
         Command::Simulate(order) => return simulate::run(desk, &order),
+        Command::MasterKey(command) => master_key::run(desk, &command)?,
         Command::Export(export) => transfer::export(desk, export)?,
         Command::Import(import) => transfer::import(desk, import)?,
         Command::Version => version(desk)?,

@@ -4,13 +4,16 @@
 use crate::config::{Config, MinVersion};
 use access::tls::{Pair, TlsSettings, authority::Authority};
 use credential::Secret;
-use model::{id::Time, port::Random};
+use model::{
+    id::Time,
+    port::{Ports, Random},
+};
 use openssl::{asn1::Asn1Time, ssl::SslVersion, x509::X509};
 use std::{
     fs::{self, OpenOptions},
     io::{self, Write},
     net::{IpAddr, SocketAddr},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, chown},
     path::{Path, PathBuf},
 };
 
@@ -144,6 +147,89 @@ pub(crate) fn master_key(
         )),
         Err(error) => Err(format!("{shown} cannot be read: {error}")),
     }
+}
+
+/// The master key's file itself, where what is configured leads to it.
+fn real_path(config: &Config) -> PathBuf {
+    let path = master_key_path(config);
+    fs::canonicalize(&path).unwrap_or(path)
+}
+
+/// Where the next master key lies while the data keys are wrapped for it.
+fn next_path(config: &Config) -> PathBuf {
+    let mut path = real_path(config).into_os_string();
+    path.push(".next");
+    path.into()
+}
+
+/// The master key for what is kept in `ports`; where its renewal was cut short, that is brought to
+/// its end first.
+///
+/// # Errors
+/// In words, with how to mend it.
+pub(crate) async fn settled_master_key(
+    config: &Config,
+    sealed: bool,
+    ports: &Ports,
+) -> Result<Secret, String> {
+    let key = master_key(config, sealed, &*ports.random)?;
+    let next = next_path(config);
+    if config.master_key.env.is_some() || !next.exists() {
+        return Ok(key);
+    }
+    tracing::info!("a renewal of the master key was cut short, and is brought to its end");
+    renewed(config, ports, &key, &next).await
+}
+
+/// Puts a new master key in place of the old one. It waits in a file beside it until every data key
+/// is wrapped for it, so that what is there opens with one of two files, wherever this is cut short.
+///
+/// # Errors
+/// In words, with how to mend it.
+pub(crate) async fn renew_master_key(config: &Config, ports: &Ports) -> Result<(), String> {
+    if let Some(name) = &config.master_key.env {
+        return Err(format!(
+            "it comes from the environment variable {name}, where nothing can be written; \
+             put it into a file (`master_key.file`) first"
+        ));
+    }
+    let old = master_key(config, true, &*ports.random)?;
+    let (path, next) = (real_path(config), next_path(config));
+    let unwritten = |error: io::Error| format!("{} cannot be written: {error}", next.display());
+    let about = fs::metadata(&path).map_err(unwritten)?;
+    if !next.exists() {
+        let mut bytes = vec![0; 32];
+        ports.random.fill(&mut bytes);
+        let fresh = Secret::new(bytes);
+        let text = Secret::new(format!("{}\n", hex::encode(fresh.expose())).into_bytes());
+        write_file(&next, about.mode() & 0o777, text.expose()).map_err(unwritten)?;
+    }
+    // Whoever reads the old one reads the new one: another user may run the command.
+    chown(&next, Some(about.uid()), Some(about.gid())).map_err(unwritten)?;
+    renewed(config, ports, &old, &next).await.map(drop)
+}
+
+async fn renewed(
+    config: &Config,
+    ports: &Ports,
+    old: &Secret,
+    next: &Path,
+) -> Result<Secret, String> {
+    let shown = next.display();
+    let text = fs::read_to_string(next).map_err(|error| format!("{shown}: {error}"))?;
+    let text = Secret::new(text.into_bytes());
+    let key = str::from_utf8(text.expose()).ok().and_then(decode);
+    let key = key.ok_or_else(|| format!("{shown} does not hold 64 hex digits"))?;
+    hub::vault::renew(ports, old, &key)
+        .await
+        .map_err(|error| error.to_string())?;
+    let path = real_path(config);
+    let moved = fs::rename(next, &path).and_then(|()| {
+        let folder = path.parent().filter(|path| !path.as_os_str().is_empty());
+        fs::File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+    });
+    moved.map_err(|error| format!("{} cannot be replaced: {error}", path.display()))?;
+    Ok(key)
 }
 
 fn decode(text: &str) -> Option<Secret> {

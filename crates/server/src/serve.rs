@@ -179,8 +179,9 @@ pub async fn start_with(
     let sealed = hub::vault::in_use(&ports)
         .await
         .map_err(StartError::Store)?;
-    let master_key =
-        first_start::master_key(&config, sealed, &*random).map_err(StartError::MasterKey)?;
+    let master_key = first_start::settled_master_key(&config, sealed, &ports)
+        .await
+        .map_err(StartError::MasterKey)?;
     let (tls_settings, _) = first_start::tls(&config, started).map_err(StartError::Tls)?;
     let tls = Tls::new(&tls_settings).map_err(|error| StartError::Tls(error.to_string()))?;
     let tls = Arc::new(tls);

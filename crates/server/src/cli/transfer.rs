@@ -196,15 +196,7 @@ async fn export_folder(
     file: &mut Part,
     progress: &mut Progress,
 ) -> Result<(), Failure> {
-    if !config.data.join("format").exists() {
-        let shown = config.data.display();
-        return Err(Failure::new(
-            REFUSED,
-            format!("there is no registry in {shown}"),
-            "name the data folder of a server with --data",
-        ));
-    }
-    let ports = open(&config).await?;
+    let ports = there(&config).await?;
     let hub = Arc::new(hub(&config, ports).await?);
     let (stop, stopped) = watch::channel(false);
     let reader = tokio::spawn(hub.clone().history_run(stopped));
@@ -268,7 +260,8 @@ pub(super) fn import(desk: &mut Desk, import: Import) -> Result<(), Failure> {
         let ports = self::open(&config).await?;
         let empty = ports.archive.is_empty().await.map_err(failed)?;
         let sealed = !empty && !import.replace;
-        let master = first_start::master_key(&config, sealed, &SystemRandom)
+        let master = first_start::settled_master_key(&config, sealed, &ports)
+            .await
             .map_err(|error| Failure::new(REFUSED, format!("the master key: {error}"), ""))?;
         let imported =
             transfer::import(&ports, master, open()?, &checked, import.replace, |lines| {
@@ -305,6 +298,19 @@ fn told(desk: &mut Desk, imported: Imported, check: &AuditCheck) -> Result<(), F
     })
 }
 
+/// What a server that is stopped has left.
+pub(super) async fn there(config: &Config) -> Result<Ports, Failure> {
+    if !config.data.join("format").exists() {
+        let shown = config.data.display();
+        return Err(Failure::new(
+            REFUSED,
+            format!("there is no registry in {shown}"),
+            "name the data folder of a server with --data",
+        ));
+    }
+    open(config).await
+}
+
 async fn open(config: &Config) -> Result<Ports, Failure> {
     first_start::private_folder(&config.data).map_err(|error| {
         let shown = config.data.display();
@@ -325,15 +331,16 @@ async fn open(config: &Config) -> Result<Ports, Failure> {
     ))
 }
 
-async fn hub(config: &Config, ports: Ports) -> Result<Hub, Failure> {
-    let master = first_start::master_key(config, true, &SystemRandom)
+pub(super) async fn hub(config: &Config, ports: Ports) -> Result<Hub, Failure> {
+    let master = first_start::settled_master_key(config, true, &ports)
+        .await
         .map_err(|error| Failure::new(REFUSED, format!("the master key: {error}"), ""))?;
     let hub = Hub::open(ports, config.limits.clone(), master).await;
     hub.map_err(|error| Failure::new(REFUSED, error.to_string(), ""))
 }
 
 /// A line of the audit log for what the owner of the data folder did without a server.
-fn entry(hub: &Hub, action: &str) -> AuditEntry {
+pub(super) fn entry(hub: &Hub, action: &str) -> AuditEntry {
     AuditEntry {
         at: hub.now(),
         who: "(owner of the data folder)".into(),
@@ -345,11 +352,11 @@ fn entry(hub: &Hub, action: &str) -> AuditEntry {
     }
 }
 
-fn failed(fault: Fault) -> Failure {
+pub(super) fn failed(fault: Fault) -> Failure {
     Failure::new(REFUSED, fault.context, "")
 }
 
-fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+pub(super) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

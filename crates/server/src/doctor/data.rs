@@ -251,7 +251,8 @@ fn engines_of_folder(patient: &Patient, report: &mut Report) {
     };
     report.ok("engines", "registry, journal and histories open");
     let ports = crate::serve::ports(store, Arc::new(WallClock), Arc::new(SystemRandom));
-    let Ok(key) = first_start::master_key(config, true, &SystemRandom) else {
+    let key = first_start::settled_master_key(config, true, &ports);
+    let Ok(key) = runtime.block_on(key) else {
         return;
     };
     last_fact(&runtime, &ports, patient.now, report);
