@@ -1,8 +1,10 @@
 //! A new master key in place of the old one, however often that is cut short.
 
+use postgres::cluster::Cluster;
 use serde_json::Value;
 use std::{
     fs,
+    os::unix::fs::PermissionsExt,
     path::PathBuf,
     process::{Child, Command, Stdio},
 };
@@ -20,6 +22,58 @@ fn key(server: &Server) -> PathBuf {
 
 fn next(server: &Server) -> PathBuf {
     server.data().join("master.key.next")
+}
+
+/// With the registry in PostgreSQL the wrapped keys are in the database, and the master key is where it
+/// was: in the data folder, or where the configuration says.
+#[test]
+fn the_master_key_of_a_database_is_renewed_where_it_lies() {
+    let cluster = Cluster::start();
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("elsewhere.key");
+    fs::write(&file, format!("{}\n", "5a".repeat(32))).expect("a file");
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o400)).expect("it is ours");
+    let settings = [
+        format!("store=\"{}\"", cluster.database()),
+        format!("master_key.file=\"{}\"", file.display()),
+    ];
+    let mut server = Server::start_with(&[&settings[0], &settings[1]]);
+    let (product, _) = server.product("thermometer");
+    let secret = server.device(&product, "kitchen");
+    server.stop();
+    let old = fs::read(&file).expect("a key");
+    let done = Command::new(program("muster"))
+        .args(["master-key", "renew", "--set", &settings[0], "--set"])
+        .arg(&settings[1])
+        .arg("--data")
+        .arg(server.data())
+        .output()
+        .expect("the program starts");
+    let said = String::from_utf8_lossy(&[done.stdout, done.stderr].concat()).into_owned();
+    assert!(
+        done.status.success() && said.contains("elsewhere.key"),
+        "{said}"
+    );
+    assert_ne!(fs::read(&file).expect("a key"), old);
+    let mode = fs::metadata(&file).expect("a key").permissions().mode();
+    assert_eq!(mode & 0o777, 0o400, "as it was");
+    assert!(!key(&server).exists(), "none is made where none was");
+    server.resume();
+    comes_in(&server, &product, &secret);
+    // A key that nothing can be written to is not renewed.
+    server.stop();
+    let done = Command::new(program("muster"))
+        .args(["master-key", "renew", "--set", &settings[0]])
+        .args(["--set", "master_key.env=\"MUSTER_TEST_KEY\"", "--data"])
+        .arg(server.data())
+        .env("MUSTER_TEST_KEY", String::from_utf8_lossy(&old).trim())
+        .output()
+        .expect("the program starts");
+    let said = String::from_utf8_lossy(&done.stderr).into_owned();
+    assert!(
+        !done.status.success() && said.contains("MUSTER_TEST_KEY"),
+        "{said}"
+    );
 }
 
 fn renewal(server: &Server) -> Child {

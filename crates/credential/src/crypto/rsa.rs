@@ -9,7 +9,7 @@ use core::ops::RangeInclusive;
 use openssl::{
     bn::{BigNum, BigNumContext, BigNumRef},
     md::{Md, MdRef},
-    pkey::{PKey, Private, Public},
+    pkey::{Id, PKey, Private, Public},
     pkey_ctx::PkeyCtx,
     rsa::{Padding, Rsa, RsaPrivateKeyBuilder, RsaRef},
 };
@@ -125,7 +125,10 @@ impl RsaPrivate {
             Ok(key) => PKey::from_rsa(key)?,
             Err(_) => {
                 let key = PKey::private_key_from_der(der)?;
-                // It also takes keys whose numbers do not fit each other.
+                // It also takes keys for another scheme, and those whose numbers do not fit each other.
+                if key.id() != Id::RSA {
+                    return Err(RsaError);
+                }
                 sound(&*key.rsa()?)?;
                 key
             }
@@ -354,6 +357,21 @@ mod tests {
         let other = own.n() + &two;
         assert!(RsaPrivate::from_der(&written(&other, own.e())).is_err());
         assert!(RsaPrivate::from_der(&written(own.n(), &two)).is_err());
+    }
+
+    /// A key that says that it is for RSASSA-PSS (RFC 4055) alone does not sign as devices do.
+    #[test]
+    fn a_key_for_another_scheme_is_none() {
+        let own = RsaPrivate::generate(1_024).expect("a key");
+        let mut der = own.to_der().expect("its bytes").expose().to_vec();
+        // The algorithm: its last byte, its parameters gone, and the lengths of what holds it.
+        assert_eq!(der[4..9], [2, 1, 0, 0x30, 0x0d]);
+        der.drain(20..22);
+        (der[8], der[19]) = (0x0b, 10);
+        let whole = u16::from_be_bytes([der[2], der[3]]) - 2;
+        der[2..4].copy_from_slice(&whole.to_be_bytes());
+        assert!(PKey::private_key_from_der(&der).is_ok(), "OpenSSL takes it");
+        assert!(RsaPrivate::from_der(&der).is_err());
     }
 
     #[test]

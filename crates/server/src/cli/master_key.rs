@@ -9,10 +9,9 @@ use serde_json::json;
 pub(super) enum MasterKey {
     /// Put a new master key in place of the old one.
     #[command(after_help = "\
-The server must not run on this data folder; servers that share a PostgreSQL registry may, but want
-the new file before they start again. No secret changes: what is wrapped anew are the four keys that
-seal all of them. When the command is cut short, both keys are there, and the next start of the
-server, or the command itself, brings it to its end.
+The server must not run. No secret changes: what is wrapped anew are the four keys that seal all of
+them. When the command is cut short, both keys are there, and the next start of the server, or the
+command itself, brings it to its end.
 
 Backups that were made before open with the old key alone: keep it with them, or make a new one.")]
     Renew,

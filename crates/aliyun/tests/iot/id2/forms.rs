@@ -183,6 +183,30 @@ async fn identities_last_for_the_days_of_their_product() {
     }
 }
 
+/// [000 1.1.8] [ID-5] A request in the text form of the document's sample is the request inside it; one whose
+/// words tell of another token than it was made with is none.
+#[tokio::test]
+async fn the_sample_of_the_document_has_the_form_of_a_request() {
+    let bench = Bench::set().await;
+    let token = bench.with_otp().await;
+    let (parsed, session, code) = ask(&token, 1, b"one");
+    let whose = hex::encode_upper(&parsed.provision_id()[..16]);
+    let text_form = |whose: &str| format!("0~0~1245DC626946A9E5~{whose}~{code}");
+    let other = text_form(&whose.replace(&whose[..1], "?"));
+    let params = [("DeviceAuthCode", other.as_str())];
+    assert_eq!(bench.refused("OtpGetId2", &params).await, 21);
+    let written = text_form(&whose);
+    let data = bench.ok("OtpGetId2", &[("DeviceAuthCode", &written)]).await;
+    let blob = STANDARD.decode(text(&data["ProvisionData"]));
+    let loaded = otp::load(KeyType::Aes128, &session, &blob.expect("base64"));
+    assert!(loaded.is_ok());
+    // The same words in the other form are the same request.
+    assert_eq!(
+        bench.ok("OtpGetId2", &[("DeviceAuthCode", &code)]).await,
+        data
+    );
+}
+
 /// The parameters of a call of each action that goes through.
 fn calls(bench: &Bench, device: &Device, token: &str, nth: u8) -> [Vec<(String, String)>; 5] {
     let own = |params: &[(&str, &str)]| -> Vec<(String, String)> {
