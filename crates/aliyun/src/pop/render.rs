@@ -94,7 +94,7 @@ pub(crate) fn refused(id: &str, host: &str, error: &GatewayError) -> Value {
 /// The bytes of an answer.
 pub(crate) fn body(format: Format, root: &str, tree: &Value) -> String {
     match format {
-        Format::Json => tree.to_string(),
+        Format::Json => serde_json::to_string(tree).expect("its names are texts"),
         Format::Xml => xml::write(root, tree),
     }
 }

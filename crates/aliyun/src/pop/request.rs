@@ -156,7 +156,7 @@ pub(crate) fn read(arrived: &Arrived<'_>) -> (Format, Result<Request, GatewayErr
 }
 
 fn pairs(arrived: &Arrived<'_>) -> Result<(Vec<(String, String)>, usize), GatewayError> {
-    let mut pairs = Vec::new();
+    let mut pairs = Vec::with_capacity(16);
     decode(arrived.query, &mut pairs)?;
     let queried = pairs.len();
     let kind = arrived.header("content-type").unwrap_or_default();

@@ -22,7 +22,7 @@ use aes_gcm::{
     Aes256Gcm, KeyInit, Nonce,
     aead::{Aead, Payload},
 };
-use alloc::vec::Vec;
+use alloc::{boxed::Box, vec::Vec};
 use core::fmt;
 
 /// Bytes of a key.
@@ -70,6 +70,8 @@ impl core::error::Error for SealError {}
 pub struct SealKey {
     id: u32,
     key: Secret,
+    /// The same, expanded once; wiped when it goes, too.
+    cipher: Box<Aes256Gcm>,
 }
 
 impl SealKey {
@@ -78,11 +80,9 @@ impl SealKey {
     /// # Errors
     /// [`SealError::BadKey`] when it has another length.
     pub fn new(id: u32, key: Secret) -> Result<SealKey, SealError> {
-        if key.expose().len() == KEY_LEN {
-            Ok(SealKey { id, key })
-        } else {
-            Err(SealError::BadKey)
-        }
+        let cipher = Aes256Gcm::new_from_slice(key.expose());
+        let cipher = Box::new(cipher.map_err(|_| SealError::BadKey)?);
+        Ok(SealKey { id, key, cipher })
     }
 
     /// A key from 64 hex digits with blanks around, as a key file or a variable holds it.
@@ -180,7 +180,8 @@ fn close(
     envelope.extend_from_slice(&[VERSION, kind]);
     envelope.extend_from_slice(&key.id.to_be_bytes());
     let aad = [&envelope[..], associated].concat();
-    let body = cipher(key)
+    let body = key
+        .cipher
         .encrypt(
             &Nonce::from(nonce),
             Payload {
@@ -212,7 +213,7 @@ fn reveal(
         return Err(SealError::OtherKey(id));
     }
     let aad = [head, associated].concat();
-    cipher(key)
+    key.cipher
         .decrypt(
             &Nonce::from(*nonce),
             Payload {
@@ -222,10 +223,6 @@ fn reveal(
         )
         .map(Secret::new)
         .map_err(|_| SealError::Forged)
-}
-
-fn cipher(key: &SealKey) -> Aes256Gcm {
-    Aes256Gcm::new_from_slice(key.key.expose()).expect("SealKey::new checked the length")
 }
 
 #[cfg(test)]
@@ -244,7 +241,8 @@ mod tests {
     /// seal. The tag here differs because our header is associated data, so the cipher is asked.
     #[test]
     fn the_cipher_is_aes_256_gcm() {
-        let tag = cipher(&key(0, 0))
+        let tag = key(0, 0)
+            .cipher
             .encrypt(&Nonce::from([0; NONCE_LEN]), Payload { msg: b"", aad: b"" })
             .unwrap();
         assert_eq!(hex::encode(tag), "530f8afbc74536b9a963b4f1c4cb738b");
