@@ -360,7 +360,8 @@ fn gateways_and_their_sub_devices_are_played() {
         .as_u64()
         .unwrap_or(0);
     assert_eq!(upgrades("begun"), 120 + late, "{tally}");
-    assert_eq!(refused + upgrades("done_again"), late, "{tally}");
+    let over = refused + upgrades("done_again");
+    assert_eq!(over + upgrades("at_it"), late, "{tally}");
     // Exactly its bytes, for all that broke off meanwhile.
     let exactly = 120 * 200_000;
     let bytes = upgrades("bytes");
